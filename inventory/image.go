@@ -1,0 +1,89 @@
+package inventory
+
+import (
+	"strings"
+	"time"
+)
+
+// Image is one immutable version of a golden image.
+type Image struct {
+	// Name and Digest together name it: "debian-12@sha256:...". Digest is that of the
+	// master's manifest.
+	Name   string `json:"name"`
+	Digest string `json:"digest"`
+	// Version is for people ("2026-11-24.1").
+	Version string `json:"version,omitempty"`
+	// SizeBytes is the logical disk; StoredBytes the master on disk.
+	SizeBytes   int64 `json:"sizeBytes"`
+	StoredBytes int64 `json:"storedBytes"`
+	// LogicalSectorBytes is what its partition table counts in.
+	LogicalSectorBytes int `json:"logicalSectorBytes"`
+	// BootModes it boots in: bios, uefi, secureboot.
+	BootModes []string `json:"bootModes,omitempty"`
+	// FirstBoot is who speaks for the installed system: "cloud-init", or "none".
+	FirstBoot string `json:"firstBoot"`
+	// GrowPartition is the GPT name of the partition to grow, empty for none.
+	GrowPartition string    `json:"growPartition,omitempty"`
+	RecipeDigest  string    `json:"recipeDigest,omitempty"`
+	Created       time.Time `json:"created"`
+}
+
+// Channel is a movable pointer: name "debian-12", channel "stable".
+type Channel struct {
+	Name    string    `json:"name"`
+	Channel string    `json:"channel"`
+	Digest  string    `json:"digest"`
+	Moved   time.Time `json:"moved"`
+}
+
+// ImageRef is a parsed reference: NAME, NAME:CHANNEL or NAME@DIGEST.
+type ImageRef struct {
+	Name    string
+	Channel string
+	Digest  string
+}
+
+// DefaultChannel is what a bare NAME means.
+const DefaultChannel = "stable"
+
+// ParseImageRef reads a reference. A bare name means its stable channel. Anything else
+// than the three forms is ErrInvalid.
+func ParseImageRef(s string) (ImageRef, error) {
+	if name, digest, ok := strings.Cut(s, "@"); ok {
+		if CheckImageName(name) != nil || !validDigest(digest) {
+			return ImageRef{}, Invalid("image reference %q (want NAME@sha256:HEX)", s)
+		}
+		return ImageRef{Name: name, Digest: digest}, nil
+	}
+	name, channel, ok := strings.Cut(s, ":")
+	if !ok {
+		channel = DefaultChannel
+	}
+	if CheckImageName(name) != nil || CheckName(channel) != nil {
+		return ImageRef{}, Invalid("image reference %q (want NAME, NAME:CHANNEL or NAME@sha256:HEX)", s)
+	}
+	return ImageRef{Name: name, Channel: channel}, nil
+}
+
+// CheckImageName allows DNS labels joined with dots ("debian-12", "win.2022").
+func CheckImageName(name string) error {
+	for _, part := range strings.Split(name, ".") {
+		if CheckName(part) != nil {
+			return Invalid("image name %q (want a-z, 0-9, - and dots)", name)
+		}
+	}
+	return nil
+}
+
+func validDigest(d string) bool {
+	hex, ok := strings.CutPrefix(d, "sha256:")
+	return ok && len(hex) >= 12 && len(hex) <= 64 && strings.Trim(hex, "0123456789abcdef") == ""
+}
+
+// String is the reference's canonical form.
+func (r ImageRef) String() string {
+	if r.Digest != "" {
+		return r.Name + "@" + r.Digest
+	}
+	return r.Name + ":" + r.Channel
+}

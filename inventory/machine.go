@@ -1,0 +1,218 @@
+package inventory
+
+import (
+	"net/netip"
+	"regexp"
+	"time"
+)
+
+// Kind tells metal from virtual machines.
+type Kind string
+
+// The kinds of machine.
+const (
+	KindMetal Kind = "metal"
+	KindVM    Kind = "vm"
+)
+
+// Machine is one computer, metal or virtual: what it has (Facts, kept by version
+// beside it), what we want of it (Spec), and how far that is (Status).
+type Machine struct {
+	// ID is given at creation and never changes ("m-" and 12 hex digits).
+	ID string `json:"id"`
+	// Name is unique and a DNS label; made from the template or the MAC until set.
+	Name string `json:"name"`
+	Kind Kind   `json:"kind"`
+	// Identity is what this machine is known by.
+	Identity Identity `json:"identity"`
+	// Position is where it stands, nil when not placed.
+	Position *Position `json:"position,omitempty"`
+	Spec     Spec      `json:"spec"`
+	Status   Status    `json:"status"`
+	Created  time.Time `json:"created"`
+	Updated  time.Time `json:"updated"`
+	// Revision counts the writes; a Put with another revision is ErrConflict.
+	Revision int64 `json:"revision"`
+}
+
+// Position is a place in a rack. U is the lowest unit it fills, counted from 1.
+type Position struct {
+	Rack string  `json:"rack"`
+	U    float64 `json:"u"`
+	// HeightU is the height in rack units.
+	HeightU float64 `json:"heightU"`
+	Face    string  `json:"face,omitempty"`
+}
+
+// Spec is what we want of a machine. A change of Image, Disk or UserData takes effect
+// with the next Generation, which only an explicit deploy order raises.
+type Spec struct {
+	// Approved allows Ingot to act on the machine beyond reading its facts.
+	Approved bool `json:"approved"`
+	// Hostname is the installed system's name; Machine.Name when empty.
+	Hostname string `json:"hostname,omitempty"`
+	// Image is the reference as the user gave it ("debian-12:stable").
+	Image string `json:"image,omitempty"`
+	// ImageDigest is what Image meant when the deploy was ordered ("sha256:...").
+	ImageDigest string `json:"imageDigest,omitempty"`
+	// Disk chooses the disk to write.
+	Disk DiskHint `json:"disk"`
+	// Overwrite allows writing a disk that carries data Ingot didn't write.
+	Overwrite bool `json:"overwrite,omitempty"`
+	// Verify reads the written disk back and compares.
+	Verify bool `json:"verify,omitempty"`
+	// SSHKeys are authorized_keys lines for the image's default user.
+	SSHKeys []string `json:"sshKeys,omitempty"`
+	// UserData is the user's cloud-init document. It may hold secrets: it is never
+	// marshalled; the store keeps it apart, and only a seed contains it.
+	UserData []byte `json:"-"`
+	// Addresses are static addresses wanted in the installed system, by NIC.
+	Addresses []StaticAddress `json:"addresses,omitempty"`
+	// NetworkFirst keeps the network before the disk in the boot order.
+	NetworkFirst bool `json:"networkFirst,omitempty"`
+	// Chain overrides the choice of boot chain for this machine.
+	Chain BootChain `json:"chain,omitempty"`
+	// Generation counts the deploy, wipe and release orders ever given.
+	Generation int64 `json:"generation"`
+}
+
+// StaticAddress is an address of the installed system. MAC chooses the NIC.
+type StaticAddress struct {
+	MAC     MAC          `json:"mac"`
+	Prefix  netip.Prefix `json:"prefix"`
+	Gateway netip.Addr   `json:"gateway,omitzero"`
+	DNS     []netip.Addr `json:"dns,omitempty"`
+}
+
+// Status is how far the machine is.
+type Status struct {
+	State State `json:"state"`
+	// Phase is the step within the state, empty where a state has none.
+	Phase Phase `json:"phase,omitempty"`
+	// PhaseSince restarts with every phase, Beat with every sign of life.
+	PhaseSince time.Time `json:"phaseSince,omitzero"`
+	Beat       time.Time `json:"beat,omitzero"`
+	// Previous is the state to return to from rescue.
+	Previous State `json:"previous,omitempty"`
+	// Error is the failure that stands, nil when all is well.
+	Error *Failure `json:"error,omitempty"`
+	// Tries counts the attempts at this phase in this generation.
+	Tries int `json:"tries,omitempty"`
+	// Progress is set while a long step runs.
+	Progress *Progress `json:"progress,omitempty"`
+	// Address is where the machine can be reached, and who said so.
+	Address       netip.Addr `json:"address,omitzero"`
+	AddressSource string     `json:"addressSource,omitempty"`
+	// ImageDigest is what is on the disk now.
+	ImageDigest string `json:"imageDigest,omitempty"`
+	// FactsVersion is the newest version of its facts, 0 when never inspected.
+	FactsVersion int `json:"factsVersion"`
+	// Firmware is "bios" or "uefi" as last seen; SecureBoot as the agent reported.
+	Firmware   FirmwareMode    `json:"firmware,omitempty"`
+	SecureBoot SecureBootState `json:"secureBoot,omitempty"`
+	// Agent is the running agent's session, nil when none is known to be up.
+	Agent *AgentSession `json:"agent,omitempty"`
+	// Report is the last result that the agent or driver gave, by generation.
+	Report *Report `json:"report,omitempty"`
+	// PhoneHome is the installed system's own word, nil before it came.
+	PhoneHome *PhoneHome `json:"phoneHome,omitempty"`
+	// Locked refuses deploy, wipe, release and delete. Maintenance only informs.
+	Locked      bool `json:"locked,omitempty"`
+	Maintenance bool `json:"maintenance,omitempty"`
+	// Hold stops every write order; the text says why (a restored backup, a conflict).
+	Hold string `json:"hold,omitempty"`
+	// Conflict describes contradicting identities; nothing happens while it stands.
+	Conflict string `json:"conflict,omitempty"`
+}
+
+// Failure is what went wrong: the step, why, since when, and what to try. It stands
+// beside the state so that the failed phase is never lost.
+type Failure struct {
+	Step   string    `json:"step"`
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+	Try    string    `json:"try,omitempty"`
+	// Permanent failures wait for a new order; others are retried.
+	Permanent bool `json:"permanent,omitempty"`
+}
+
+// Progress of a long step. Bytes count what is done of TotalBytes in the logical
+// image; WireBytes what crossed the network.
+type Progress struct {
+	Step        string        `json:"step"`
+	Bytes       int64         `json:"bytes"`
+	TotalBytes  int64         `json:"totalBytes"`
+	WireBytes   int64         `json:"wireBytes,omitempty"`
+	BytesPerSec float64       `json:"bytesPerSec,omitempty"`
+	ETA         time.Duration `json:"eta,omitempty"`
+	At          time.Time     `json:"at"`
+}
+
+// Percent is 0 to 100; 0 when the total isn't known.
+func (p Progress) Percent() int {
+	if p.TotalBytes <= 0 {
+		return 0
+	}
+	return int(min(100, p.Bytes*100/p.TotalBytes))
+}
+
+// AgentSession is one boot of the agent on this machine.
+type AgentSession struct {
+	// Boot is the random name of that boot.
+	Boot    string     `json:"boot"`
+	Since   time.Time  `json:"since"`
+	Address netip.Addr `json:"address,omitzero"`
+	// MAC is the NIC the agent came up on.
+	MAC MAC `json:"mac,omitempty"`
+	// LastLog is the last line of its log, for the answer to "what is it doing?".
+	LastLog string `json:"lastLog,omitempty"`
+	// Trusted is set when the token was claimed in the window after approval.
+	Trusted bool `json:"trusted"`
+}
+
+// Report is the outcome of one order.
+type Report struct {
+	Generation int64     `json:"generation"`
+	Order      string    `json:"order"`
+	OK         bool      `json:"ok"`
+	Failure    *Failure  `json:"failure,omitempty"`
+	At         time.Time `json:"at"`
+	// Disk is the disk that was written, in words (path, model, serial).
+	Disk string `json:"disk,omitempty"`
+	// WireBytes and RefetchedChunks tell how the transfer went.
+	WireBytes       int64 `json:"wireBytes,omitempty"`
+	RefetchedChunks int   `json:"refetchedChunks,omitempty"`
+	// Duration of the work.
+	Duration time.Duration `json:"duration,omitempty"`
+	// Boot is the agent's boot that gave the report.
+	Boot string `json:"boot,omitempty"`
+}
+
+// PhoneHome is the installed system's first word.
+type PhoneHome struct {
+	Generation int64      `json:"generation"`
+	InstanceID string     `json:"instanceId"`
+	Hostname   string     `json:"hostname,omitempty"`
+	Address    netip.Addr `json:"address,omitzero"`
+	HostKeys   []string   `json:"hostKeys,omitempty"`
+	At         time.Time  `json:"at"`
+}
+
+var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// CheckName reports whether name is a DNS label (RFC 1123), which names of machines
+// and networks must be; the error says what is allowed.
+func CheckName(name string) error {
+	if !label.MatchString(name) {
+		return Invalid("name %q (want 1 to 63 of a-z, 0-9 and -, not at the ends)", name)
+	}
+	return nil
+}
+
+// HostnameOrName is the hostname of the installed system.
+func (m *Machine) HostnameOrName() string {
+	if m.Spec.Hostname != "" {
+		return m.Spec.Hostname
+	}
+	return m.Name
+}
