@@ -1,0 +1,16 @@
+// Package master owns the master format: one logical disk as independent zstd
+// frames in the seekable layout, with a manifest that says where each chunk is
+// and what its bytes hash to.
+//
+// The data file is an ordinary zstd stream: any zstd tool turns it back into the
+// exact raw disk. Runs of zeros (holes) are in it as frames of run-length blocks,
+// 32 KiB for each GiB. The manifest lists only the chunks that hold data: what it
+// does not list reads as zero, is never fetched, and is discarded on the target.
+//
+// The digest of an image is the SHA-256 of its manifest document. The manifest
+// holds the SHA-256 of each raw chunk, so one digest vouches for every byte that
+// is written, for the partition that is grown and for the boot modes.
+//
+// [Write] makes a master, [Apply] puts one on a disk, [Verify] reads the disk
+// back. [Grow] and [AddPartition] edit the partition table of a written disk.
+package master

@@ -1,0 +1,226 @@
+package master
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// skipBytes is the longest stretch of hole frames between two chunks that is
+// read and thrown away rather than left out by a second request.
+const skipBytes = 64 << 10
+
+// byteRange is a run of chunks that one request brings.
+type byteRange struct{ chunks []int }
+
+// plan groups chunks that are near each other in the data file.
+func plan(all []Chunk, wanted []int, rangeBytes int64) []byteRange {
+	var ranges []byteRange
+	for _, i := range wanted {
+		n := len(ranges)
+		if n > 0 {
+			group := ranges[n-1].chunks
+			first, last := all[group[0]], all[group[len(group)-1]]
+			if all[i].FileOffset-last.FileEnd() <= skipBytes && all[i].FileEnd()-first.FileOffset <= rangeBytes {
+				ranges[n-1].chunks = append(group, i)
+				continue
+			}
+		}
+		ranges = append(ranges, byteRange{[]int{i}})
+	}
+	return ranges
+}
+
+// ChunkError says that a chunk stayed wrong however often it was fetched. The
+// data at the source is damaged or is another image's.
+type ChunkError struct {
+	// Index is the chunk's place in the manifest, Offset on the disk.
+	Index  int
+	Offset int64
+	// Tries is how often it was fetched.
+	Tries int
+	// Reason is what was wrong the last time.
+	Reason string
+}
+
+func (e *ChunkError) Error() string {
+	return fmt.Sprintf("chunk %d (at %d of the disk) is wrong after %d tries: %s", e.Index, e.Offset, e.Tries, e.Reason)
+}
+
+// badChunk is one wrong delivery of a chunk.
+type badChunk struct {
+	index  int
+	reason string
+}
+
+func (e *badChunk) Error() string { return fmt.Sprintf("chunk %d: %s", e.index, e.reason) }
+
+// diskError is an error of the target: never tried again.
+type diskError struct{ err error }
+
+func (e *diskError) Error() string { return e.err.Error() }
+func (e *diskError) Unwrap() error { return e.err }
+
+// worker has the buffers to bring one range at a time.
+type worker struct {
+	*applyRun
+	raw, frame []byte
+	body       *bufio.Reader
+}
+
+func (r *applyRun) newWorker() *worker {
+	return &worker{applyRun: r, raw: make([]byte, r.m.ChunkBytes), frame: make([]byte, r.m.ChunkBytes+frameSlackBytes), body: bufio.NewReaderSize(nil, 4096)}
+}
+
+// fetch brings all chunks of a range, asking again from the last good one.
+func (w *worker) fetch(ctx context.Context, br byteRange) error {
+	rest := w.reuse(br.chunks)
+	bad := 0
+	lastGood := w.opts.Now()
+	for attempt := 0; len(rest) > 0; {
+		n, err := w.stream(ctx, rest)
+		if n > 0 {
+			attempt, bad, lastGood = 0, 0, w.opts.Now()
+		}
+		rest = rest[n:]
+		if err == nil {
+			continue
+		}
+		again, err := w.mayRetry(ctx, err, &bad, lastGood)
+		if err != nil {
+			return err
+		}
+		if again == atOnce {
+			continue
+		}
+		if err := w.opts.Sleep(ctx, backoff(attempt)); err != nil {
+			return err
+		}
+		attempt++
+	}
+	return nil
+}
+
+// backoff doubles from 100 ms to 10 s.
+func backoff(attempt int) time.Duration {
+	return min(100*time.Millisecond<<min(attempt, 10), 10*time.Second)
+}
+
+// retry is when to ask again.
+type retry bool
+
+const (
+	atOnce retry = true  // the wire works, one chunk was wrong
+	later  retry = false // the source is away
+)
+
+// mayRetry returns the error that ends the fetch, or when to ask again. It counts
+// wrong deliveries in bad.
+func (w *worker) mayRetry(ctx context.Context, err error, bad *int, lastGood time.Time) (retry, error) {
+	if ctx.Err() != nil {
+		return later, ctx.Err()
+	}
+	var wrong *badChunk
+	var disk *diskError
+	var permanent *PermanentError
+	switch {
+	case errors.As(err, &disk), errors.As(err, &permanent):
+		return later, err
+	case errors.As(err, &wrong):
+		*bad++
+		w.events <- event{-1, Progress{Refetched: 1}}
+		if *bad >= w.opts.ChunkTries {
+			return later, &ChunkError{wrong.index, w.m.Chunks[wrong.index].Offset, *bad, wrong.reason}
+		}
+		return atOnce, nil
+	}
+	w.events <- event{-1, Progress{Retries: 1}}
+	if since := w.opts.Now().Sub(lastGood); since >= w.opts.GiveUp {
+		return later, fmt.Errorf("fetch image data: nothing for %s: %w", since.Round(time.Second), err)
+	}
+	return later, nil
+}
+
+// reuse drops the chunks that the journal names and the disk really holds.
+func (w *worker) reuse(chunks []int) []int {
+	if w.opts.Done == nil {
+		return chunks
+	}
+	var rest []int
+	for _, i := range chunks {
+		c := w.m.Chunks[i]
+		raw := w.raw[:c.Length]
+		if w.opts.Done[i] {
+			if _, err := w.target.ReadAt(raw, c.Offset); err == nil && sha256.Sum256(raw) == c.SHA256 {
+				w.events <- event{i, Progress{DoneBytes: c.Length, Reused: 1}}
+				continue
+			}
+		}
+		rest = append(rest, i)
+	}
+	return rest
+}
+
+// stream makes one request for the chunks and returns how many were written.
+// After reuse the chunks may have gaps: they are read over.
+func (w *worker) stream(ctx context.Context, chunks []int) (int, error) {
+	first, last := w.m.Chunks[chunks[0]], w.m.Chunks[chunks[len(chunks)-1]]
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stall := time.AfterFunc(w.opts.Stall, func() { cancel(fmt.Errorf("no data for %s", w.opts.Stall)) })
+	defer stall.Stop()
+	body, err := w.src.ReadRange(ctx, first.FileOffset, last.FileEnd()-first.FileOffset)
+	if err != nil {
+		return 0, stallCause(ctx, err)
+	}
+	defer body.Close()
+	w.body.Reset(body)
+	at := first.FileOffset
+	for n, i := range chunks {
+		stall.Reset(w.opts.Stall)
+		if err := w.chunk(i, at); err != nil {
+			return n, stallCause(ctx, err)
+		}
+		at = w.m.Chunks[i].FileEnd()
+	}
+	return len(chunks), nil
+}
+
+// stallCause puts the reason of a cancelled request in place of "context canceled".
+func stallCause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil && cause != ctx.Err() {
+		return cause
+	}
+	return err
+}
+
+// chunk reads, checks and writes one chunk from a body that stands at fileAt.
+func (w *worker) chunk(i int, fileAt int64) error {
+	c := w.m.Chunks[i]
+	if _, err := w.body.Discard(int(c.FileOffset - fileAt)); err != nil {
+		return fmt.Errorf("read image data at %d: %w", fileAt, err)
+	}
+	frame := w.frame[:c.FileLength]
+	if _, err := io.ReadFull(w.body, frame); err != nil {
+		return fmt.Errorf("read image data at %d: %w", c.FileOffset, err)
+	}
+	w.events <- event{-1, Progress{WireBytes: c.FileLength}}
+	raw, err := w.dec.DecodeAll(frame, w.raw[:0:c.Length])
+	switch {
+	case err != nil:
+		return &badChunk{i, "not a zstd frame of its size: " + err.Error()}
+	case int64(len(raw)) != c.Length:
+		return &badChunk{i, fmt.Sprintf("%d bytes, want %d", len(raw), c.Length)}
+	case sha256.Sum256(raw) != c.SHA256:
+		return &badChunk{i, "its SHA-256 differs from the manifest's"}
+	}
+	if _, err := w.target.WriteAt(raw, c.Offset); err != nil {
+		return &diskError{fmt.Errorf("write %d bytes at %d of the disk: %w", c.Length, c.Offset, err)}
+	}
+	w.events <- event{i, Progress{DoneBytes: c.Length, WrittenBytes: c.Length}}
+	return nil
+}
