@@ -1,8 +1,11 @@
 package inventory
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"net/netip"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -164,6 +167,8 @@ type AgentSession struct {
 	Address netip.Addr `json:"address,omitzero"`
 	// MAC is the NIC the agent came up on.
 	MAC MAC `json:"mac,omitempty"`
+	// FactsAt is when this boot's agent last sent the facts, zero before.
+	FactsAt time.Time `json:"factsAt,omitzero"`
 	// LastLog is the last line of its log, for the answer to "what is it doing?".
 	LastLog string `json:"lastLog,omitempty"`
 	// Trusted is set when the token was claimed in the window after approval.
@@ -207,6 +212,21 @@ func CheckName(name string) error {
 		return Invalid("name %q (want 1 to 63 of a-z, 0-9 and -, not at the ends)", name)
 	}
 	return nil
+}
+
+// NewMachine returns a metal machine that was just seen under a MAC, named after it.
+func NewMachine(mac MAC, now time.Time) *Machine {
+	return &Machine{
+		ID: newID(), Name: "metal-" + strings.ReplaceAll(string(mac), ":", ""), Kind: KindMetal,
+		Identity: Identity{MACs: []MAC{mac}}, Status: Status{State: Discovered, PhaseSince: now},
+		Created: now, Updated: now,
+	}
+}
+
+func newID() string {
+	b := make([]byte, 6)
+	_, _ = rand.Read(b) // never fails (crypto/rand)
+	return "m-" + hex.EncodeToString(b)
 }
 
 // HostnameOrName is the hostname of the installed system.
