@@ -90,7 +90,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // Apply writes the image to the target: each chunk is checked against its hash
-// before it is written, each hole made to read as zero. It returns when all is on
+// before it is decoded and written, each hole made to read as zero. It returns when all is on
 // stable storage. The run at the start of the disk, which holds the boot sector and the
 // partition table, is cleared first and written last, so a disk that was left in
 // the middle does not boot half an image.
@@ -110,7 +110,7 @@ func Apply(ctx context.Context, m *Manifest, src Source, target Target, opts App
 	if opts.Done != nil && len(opts.Done) != len(m.Chunks) {
 		return p, fmt.Errorf("write image: the journal has %d chunks, the image %d: it belongs to another image", len(opts.Done), len(m.Chunks))
 	}
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(opts.Workers), zstd.WithDecodeAllCapLimit(true), zstd.IgnoreChecksum(true))
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(opts.Workers), zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
 		return p, fmt.Errorf("write image: %w", err)
 	}

@@ -98,6 +98,8 @@ func (m *Manifest) checkChunk(i int, c Chunk, at, fileAt int64) error {
 		return fault("fileOffset", "%d and fileLength %d pass the data file's end at %d", c.FileOffset, c.FileLength, m.DataBytes)
 	case c.SHA256.IsZero():
 		return fault("sha256", "is missing")
+	case c.FrameSHA256.IsZero():
+		return fault("frameSha256", "is missing")
 	}
 	return nil
 }

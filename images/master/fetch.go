@@ -3,7 +3,6 @@ package master
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -73,7 +72,7 @@ type worker struct {
 }
 
 func (r *applyRun) newWorker() *worker {
-	return &worker{applyRun: r, raw: make([]byte, r.m.ChunkBytes), frame: make([]byte, r.m.ChunkBytes+frameSlackBytes), body: bufio.NewReaderSize(nil, 4096)}
+	return &worker{applyRun: r, raw: alignedBuffer(r.m.ChunkBytes), frame: make([]byte, r.m.ChunkBytes+frameSlackBytes), body: bufio.NewReaderSize(nil, 4096)}
 }
 
 // fetch brings all chunks of a range, asking again from the last good one.
@@ -155,7 +154,7 @@ func (w *worker) reuse(chunks []int) []int {
 		c := w.m.Chunks[i]
 		raw := w.raw[:c.Length]
 		if w.opts.Done[i] {
-			if _, err := w.target.ReadAt(raw, c.Offset); err == nil && sha256.Sum256(raw) == c.SHA256 {
+			if _, err := w.target.ReadAt(raw, c.Offset); err == nil && DigestOf(raw) == c.SHA256 {
 				w.events <- event{i, Progress{DoneBytes: c.Length, Reused: 1}}
 				continue
 			}
@@ -209,14 +208,15 @@ func (w *worker) chunk(i int, fileAt int64) error {
 		return fmt.Errorf("read image data at %d: %w", c.FileOffset, err)
 	}
 	w.events <- event{-1, Progress{WireBytes: c.FileLength}}
+	if DigestOf(frame) != c.FrameSHA256 {
+		return &badChunk{i, "its SHA-256 differs from the manifest's"}
+	}
 	raw, err := w.dec.DecodeAll(frame, w.raw[:0:c.Length])
 	switch {
 	case err != nil:
-		return &badChunk{i, "not a zstd frame of its size: " + err.Error()}
+		return &badChunk{i, fmt.Sprintf("not a zstd frame of %d bytes: %v", c.Length, err)}
 	case int64(len(raw)) != c.Length:
-		return &badChunk{i, fmt.Sprintf("%d bytes, want %d", len(raw), c.Length)}
-	case sha256.Sum256(raw) != c.SHA256:
-		return &badChunk{i, "its SHA-256 differs from the manifest's"}
+		return &badChunk{i, fmt.Sprintf("%d raw bytes, want %d", len(raw), c.Length)}
 	}
 	if _, err := w.target.WriteAt(raw, c.Offset); err != nil {
 		return &diskError{fmt.Errorf("write %d bytes at %d of the disk: %w", c.Length, c.Offset, err)}

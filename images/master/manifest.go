@@ -69,7 +69,11 @@ type Chunk struct {
 	// FileOffset and FileLength place the zstd frame in the data file.
 	FileOffset int64 `json:"fileOffset"`
 	FileLength int64 `json:"fileLength"`
-	// SHA256 is the digest of the raw bytes.
+	// FrameSHA256 is the digest of the frame: it is checked before the frame is
+	// decoded, so no decoder meets bytes that nobody vouched for. The frame's
+	// own checksum (XXH64, RFC 8878 section 3.1.1) then covers the decoding.
+	FrameSHA256 Digest `json:"frameSha256"`
+	// SHA256 is the digest of the raw bytes, as a disk is read back.
 	SHA256 Digest `json:"sha256"`
 }
 

@@ -2,7 +2,6 @@ package master
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"runtime"
@@ -56,7 +55,7 @@ func Verify(ctx context.Context, m *Manifest, disk io.ReaderAt, progress func(by
 		})
 	}
 	for _, c := range m.Chunks {
-		check(c.Offset, c.Length, func(b []byte) bool { return sha256.Sum256(b) == c.SHA256 }, false)
+		check(c.Offset, c.Length, func(b []byte) bool { return DigestOf(b) == c.SHA256 }, false)
 	}
 	for _, h := range m.Holes() {
 		for at := h.Offset; at < h.Offset+h.Length && ctx.Err() == nil; at += m.ChunkBytes {

@@ -2,7 +2,6 @@ package master
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"runtime"
@@ -85,7 +84,7 @@ func errorsFirst(errs ...error) error {
 type piece struct {
 	offset, length int64
 	frame          []byte
-	sum            Digest
+	frameSum, sum  Digest
 }
 
 // window is one aligned stretch of the raw disk, at most a chunk long, and later
@@ -161,7 +160,8 @@ func compress(enc *zstd.Encoder, raw io.ReaderAt, win *window, buf []byte) ([]pi
 	var pieces []piece
 	for _, r := range dataRuns(buf) {
 		data := buf[r.start:r.end]
-		pieces = append(pieces, piece{win.offset + int64(r.start), int64(len(data)), enc.EncodeAll(data, nil), sha256.Sum256(data)})
+		frame := enc.EncodeAll(data, nil)
+		pieces = append(pieces, piece{win.offset + int64(r.start), int64(len(data)), frame, DigestOf(frame), DigestOf(data)})
 	}
 	return pieces, nil
 }
@@ -219,7 +219,7 @@ func (f *frameWriter) data(p piece) error {
 	if err := f.holeTo(p.offset); err != nil {
 		return err
 	}
-	f.manifest.Chunks = append(f.manifest.Chunks, Chunk{p.offset, p.length, f.fileAt, int64(len(p.frame)), p.sum})
+	f.manifest.Chunks = append(f.manifest.Chunks, Chunk{p.offset, p.length, f.fileAt, int64(len(p.frame)), p.frameSum, p.sum})
 	return f.write(p.frame, p.length)
 }
 
