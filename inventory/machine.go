@@ -119,6 +119,8 @@ type Status struct {
 	Report *Report `json:"report,omitempty"`
 	// PhoneHome is the installed system's own word, nil before it came.
 	PhoneHome *PhoneHome `json:"phoneHome,omitempty"`
+	// FirstBootNone is set when the image being deployed has nobody to phone home.
+	FirstBootNone bool `json:"firstBootNone,omitempty"`
 	// Locked refuses deploy, wipe, release and delete. Maintenance only informs.
 	Locked      bool `json:"locked,omitempty"`
 	Maintenance bool `json:"maintenance,omitempty"`

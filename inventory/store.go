@@ -34,6 +34,9 @@ type MachineStore interface {
 	// Machine finds by id or name.
 	Machine(ctx context.Context, idOrName string) (*Machine, error)
 	Machines(ctx context.Context) ([]*Machine, error)
+	// ActiveMachines returns those in a state that lifecycle has work in: discovered,
+	// inspecting, deploying, releasing, rescue.
+	ActiveMachines(ctx context.Context) ([]*Machine, error)
 	// MachinesLike returns those that share a UUID, serial or MAC with id: the
 	// candidates for Match.
 	MachinesLike(ctx context.Context, id Identity) ([]*Machine, error)

@@ -24,6 +24,16 @@ func (x *tx) Machines(ctx context.Context) ([]*inventory.Machine, error) {
 	return ms, nil
 }
 
+// ActiveMachines implements inventory.MachineStore.
+func (x *tx) ActiveMachines(ctx context.Context) ([]*inventory.Machine, error) {
+	ms, err := docs[*inventory.Machine](ctx, x, `SELECT doc FROM machines WHERE state IN (?, ?, ?, ?, ?) ORDER BY name`,
+		string(inventory.Discovered), string(inventory.Inspecting), string(inventory.Deploying), string(inventory.Releasing), string(inventory.Rescue))
+	if err != nil {
+		return nil, fmt.Errorf("read active machines: %w", err)
+	}
+	return ms, nil
+}
+
 // MachinesLike implements inventory.MachineStore.
 func (x *tx) MachinesLike(ctx context.Context, id inventory.Identity) ([]*inventory.Machine, error) {
 	id = id.Trusted()

@@ -395,6 +395,9 @@ func rollback(t *testing.T, s inventory.Store) {
 
 func viewIsSnapshot(t *testing.T, s inventory.Store) {
 	put(t, s, Machine(1))
+	if err := s.View(t.Context(), func(x inventory.Tx) error { return x.PutMachine(t.Context(), Machine(3)) }); err == nil {
+		t.Error("a view wrote")
+	}
 	view(t, s, func(ctx context.Context, x inventory.Tx) error {
 		before, err := x.Machines(ctx)
 		if err != nil {

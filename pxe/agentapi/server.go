@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -25,12 +26,23 @@ const (
 	SilentAfter = 15 * time.Second
 )
 
-// Orders decides what an agent is to do next. It must not block: Wait is an answer.
+// Ask is an agent's question for work.
+type Ask struct {
+	Session inventory.Session
+	// Done is the generation that the agent reported last, 0 for none.
+	Done int64
+	// Local is the server's address that the agent talks to.
+	Local netip.Addr
+}
+
+// Orders decides what an agent is to do next.
 type Orders interface {
-	// Order answers for a machine and the session that asks; done is the generation
-	// it reported last. It may run twice, the second time in a transaction that stores
-	// m. ErrDenied refuses a claim of secrets.
-	Order(ctx context.Context, x inventory.Tx, m *inventory.Machine, s inventory.Session, done int64) (Order, error)
+	// Pending tells from the machine alone whether there is anything to do: most polls
+	// end here, without a write.
+	Pending(m *inventory.Machine, a Ask) bool
+	// Order makes the order in a transaction that stores m after it. Secrets are only
+	// for a session that may have them; ErrDenied refuses.
+	Order(ctx context.Context, x inventory.Tx, m *inventory.Machine, a Ask) (Order, error)
 }
 
 // Logs keeps what agents print.
@@ -69,7 +81,7 @@ func (s *Server) Handler() http.Handler {
 // caller is the session that a request belongs to.
 type caller struct {
 	inventory.Session
-	address netip.Addr
+	local netip.Addr
 }
 
 func (s *Server) session(next func(http.ResponseWriter, *http.Request, caller)) http.HandlerFunc {
@@ -89,12 +101,24 @@ func (s *Server) session(next func(http.ResponseWriter, *http.Request, caller)) 
 			s.refuse(w, err, http.StatusUnauthorized)
 			return
 		}
-		next(w, r, caller{Session: sess, address: remoteAddr(r)})
+		next(w, r, caller{Session: sess, local: localAddr(r)})
 	}
 }
 
 func remoteAddr(r *http.Request) netip.Addr {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap()
+}
+
+func localAddr(r *http.Request) netip.Addr {
+	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return netip.Addr{}
+	}
+	ap, err := netip.ParseAddrPort(addr.String())
 	if err != nil {
 		return netip.Addr{}
 	}

@@ -75,9 +75,11 @@ type Deploy struct {
 	Seed []byte `json:"seed,omitempty"`
 }
 
-// Wipe says which disks to erase. Nil Disks means every disk that Ingot wrote.
+// Wipe says which disks to erase: those that carry Ingot's marker, and, with All,
+// every disk of the machine.
 type Wipe struct {
-	Disks []inventory.DiskHint `json:"disks,omitempty"`
+	Machine string `json:"machine"`
+	All     bool   `json:"all,omitempty"`
 }
 
 // Beat is a sign of life, with progress when there is some.

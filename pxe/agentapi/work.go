@@ -143,23 +143,25 @@ func (s *Server) order(w http.ResponseWriter, r *http.Request, c caller) {
 
 // nextOrder looks without writing first: most polls find nothing to do.
 func (s *Server) nextOrder(ctx context.Context, c caller, done int64) (Order, error) {
-	var o Order
-	ask := func(x inventory.Tx, m *inventory.Machine) error {
-		var err error
-		o, err = s.Orders.Order(ctx, x, m, c.Session, done)
-		return err
-	}
+	ask := Ask{Session: c.Session, Done: done, Local: c.local}
+	pending := false
 	err := s.Store.View(ctx, func(x inventory.Tx) error {
 		m, err := s.current(ctx, x, c)
-		if err != nil {
-			return err
+		if err == nil {
+			pending = s.Orders.Pending(m, ask)
 		}
-		return ask(x, m)
+		return err
 	})
-	if err != nil || o.Kind == OrderWait {
+	o := Order{Kind: OrderWait}
+	if err != nil || !pending {
 		return o, err
 	}
-	return o, s.change(ctx, c, ask)
+	err = s.change(ctx, c, func(x inventory.Tx, m *inventory.Machine) error {
+		var err error
+		o, err = s.Orders.Order(ctx, x, m, ask)
+		return err
+	})
+	return o, err
 }
 
 // wait returns true when it is time to look again, false when the poll is over.

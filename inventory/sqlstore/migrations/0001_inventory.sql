@@ -9,6 +9,7 @@ CREATE TABLE machines (
   doc TEXT NOT NULL
 );
 CREATE INDEX machines_uuid ON machines (uuid);
+CREATE INDEX machines_state ON machines (state);
 CREATE INDEX machines_serial ON machines (serial);
 CREATE TABLE macs (
   mac TEXT PRIMARY KEY,

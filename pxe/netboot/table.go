@@ -1,0 +1,239 @@
+package netboot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"ingot/inventory"
+)
+
+// Config is what the answers need to know of the server.
+type Config struct {
+	// HTTPPort is the machine listener's, TLSPort the agent API's.
+	HTTPPort, TLSPort int
+	// Pin is the TLS key that agents must find, see agentapi.
+	Pin string
+	// Discover offers the agent to machines that nobody knows.
+	Discover bool
+	// KernelArgs are added to the agent's command line.
+	KernelArgs string
+}
+
+// Table is the snapshot that answers come from.
+type Table struct {
+	cfg Config
+
+	mu       sync.RWMutex
+	byMAC    map[inventory.MAC]*entry
+	byUUID   map[string]*entry
+	byID     map[string]*entry
+	networks map[string]inventory.BootChain
+	refused  map[refusal]bool
+}
+
+// entry is what matters of one machine.
+type entry struct {
+	id, name   string
+	uuid       string
+	macs       []inventory.MAC
+	vm         bool
+	answer     inventory.BootAnswer
+	why        string
+	chain      inventory.BootChain
+	secureBoot inventory.SecureBootState
+}
+
+type refusal struct {
+	mac  inventory.MAC
+	arch int
+	file string
+}
+
+// NewTable returns an empty table.
+func NewTable(cfg Config) *Table {
+	return &Table{cfg: cfg, byMAC: map[inventory.MAC]*entry{}, byUUID: map[string]*entry{}, byID: map[string]*entry{},
+		networks: map[string]inventory.BootChain{}, refused: map[refusal]bool{}}
+}
+
+// HTTPBase is the machine listener's URL at one of the server's addresses.
+func (t *Table) HTTPBase(server netip.Addr) string {
+	return "http://" + netip.AddrPortFrom(server, uint16(t.cfg.HTTPPort)).String()
+}
+
+// Load fills the table from the store.
+func (t *Table) Load(ctx context.Context, s inventory.Store) (seq int64, err error) {
+	err = s.View(ctx, func(x inventory.Tx) error {
+		ms, err := x.Machines(ctx)
+		if err != nil {
+			return err
+		}
+		for _, m := range ms {
+			t.Put(m)
+		}
+		last, err := x.Events(ctx, inventory.EventQuery{Limit: 1})
+		if len(last) > 0 {
+			seq = last[0].Seq
+		}
+		return errors.Join(err, t.loadNetworks(ctx, x))
+	})
+	if err != nil {
+		return 0, fmt.Errorf("load boot table: %w", err)
+	}
+	return seq, nil
+}
+
+func (t *Table) loadNetworks(ctx context.Context, x inventory.Tx) error {
+	ns, err := x.Networks(ctx)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, n := range ns {
+		t.networks[n.Name] = n.Chain
+	}
+	return nil
+}
+
+// Follow keeps the table current from the event after seq on, until ctx ends.
+func (t *Table) Follow(ctx context.Context, s inventory.Store, seq int64) error {
+	return s.Follow(ctx, seq, func(e inventory.Event) error {
+		if e.Machine == "" {
+			return nil
+		}
+		var m *inventory.Machine
+		err := s.View(ctx, func(x inventory.Tx) error {
+			var err error
+			m, err = x.Machine(ctx, e.Machine)
+			return err
+		})
+		if errors.Is(err, inventory.ErrNotFound) {
+			t.remove(e.Machine)
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("follow machines: %w", err)
+		}
+		t.Put(m)
+		return nil
+	})
+}
+
+// Put makes the table know a machine as it is now.
+func (t *Table) Put(m *inventory.Machine) {
+	answer, why := Answer(m)
+	e := &entry{id: m.ID, name: m.Name, uuid: m.Identity.UUID, macs: m.Identity.MACs, vm: m.Kind == inventory.KindVM,
+		answer: answer, why: why, chain: m.Spec.Chain, secureBoot: m.Status.SecureBoot}
+	t.remove(m.ID)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.byID[e.id] = e
+	for _, mac := range e.macs {
+		t.byMAC[mac] = e
+	}
+	if e.uuid != "" {
+		t.byUUID[e.uuid] = e
+	}
+}
+
+func (t *Table) remove(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e, ok := t.byID[id]
+	if !ok {
+		return
+	}
+	delete(t.byID, id)
+	delete(t.byUUID, e.uuid)
+	for _, mac := range e.macs {
+		delete(t.byMAC, mac)
+	}
+}
+
+// lookup finds a machine by MAC; a UUID that belongs to another machine wins over the
+// MAC only when the MAC is unknown, since the agent settles identity.
+func (t *Table) lookup(mac inventory.MAC, uuid string) *entry {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if e := t.byMAC[mac]; e != nil {
+		return e
+	}
+	id := inventory.Identity{UUID: uuid}.Trusted()
+	if id.UUID == "" {
+		return nil
+	}
+	return t.byUUID[id.UUID]
+}
+
+// Known reports whether inventory has a machine with this MAC.
+func (t *Table) Known(mac inventory.MAC) bool { return t.lookup(mac, "") != nil }
+
+// SetNetworks replaces the networks' overrides.
+func (t *Table) SetNetworks(ns []inventory.Network) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.networks)
+	for _, n := range ns {
+		t.networks[n.Name] = n.Chain
+	}
+}
+
+func (t *Table) networkChain(name string) inventory.BootChain {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.networks[name]
+}
+
+func (t *Table) rejected(mac inventory.MAC, arch int, file string) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.refused[refusal{mac, arch, file}]
+}
+
+// reject remembers that a firmware fetched a file whole and did not run it. Both files
+// of a pair refused means that neither is to blame: both are forgotten.
+func (t *Table) reject(mac inventory.MAC, arch int, chain inventory.BootChain) (next inventory.BootChain) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	next = other(chain)
+	if t.refused[refusal{mac, arch, loaders[next]}] {
+		delete(t.refused, refusal{mac, arch, loaders[next]})
+	}
+	t.refused[refusal{mac, arch, loaders[chain]}] = true
+	return next
+}
+
+// Answer is what a machine in this state is told when it asks the network.
+func Answer(m *inventory.Machine) (inventory.BootAnswer, string) {
+	s := m.Status
+	switch {
+	case m.Kind == inventory.KindVM:
+		return inventory.BootNone, "it is a virtual machine of a host"
+	case s.Conflict != "":
+		return inventory.BootDisk, "identity conflict"
+	case s.Hold != "":
+		return inventory.BootDisk, "on hold: " + s.Hold
+	}
+	switch s.State {
+	case inventory.Deployed, inventory.Retired:
+		return inventory.BootDisk, string(s.State)
+	case inventory.Deploying:
+		if s.Phase == inventory.PhaseReboot || s.Phase == inventory.PhaseFirstBoot {
+			return inventory.BootDisk, "deploying, " + string(s.Phase)
+		}
+	}
+	return inventory.BootAgent, string(s.State)
+}
+
+// AgentArgs is the agent's part of the kernel command line for a client of server.
+func (t *Table) AgentArgs(mac inventory.MAC, server netip.Addr) string {
+	args := "ingot.http=" + t.HTTPBase(server) + " ingot.api=https://" +
+		netip.AddrPortFrom(server, uint16(t.cfg.TLSPort)).String() + " ingot.pin=" + t.cfg.Pin + " ingot.mac=" + string(mac)
+	if t.cfg.KernelArgs != "" {
+		args += " " + t.cfg.KernelArgs
+	}
+	return args
+}
