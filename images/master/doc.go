@@ -12,5 +12,6 @@
 // is written, for the partition that is grown and for the boot modes.
 //
 // [Write] makes a master, [Apply] puts one on a disk, [Verify] reads the disk
-// back. [Grow] and [AddPartition] edit the partition table of a written disk.
+// back. [ReadTable], [Table.Grow] and [Table.AddLast] fit the partition
+// table of a written disk to its size and make room for the seed.
 package master
