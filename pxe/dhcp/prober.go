@@ -1,0 +1,137 @@
+package dhcp
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ingot/inventory"
+)
+
+// Prober finds out which addresses somebody uses already.
+type Prober interface {
+	// InUse returns those of ips that answer, with the hardware address where the
+	// link shows one. link is nil when they are behind a router. It waits a fraction
+	// of a second for answers.
+	InUse(ctx context.Context, link *Link, ips []netip.Addr) (map[netip.Addr]inventory.MAC, error)
+}
+
+const (
+	// inUseTime is the quarantine of an address that answered a probe.
+	inUseTime = 10 * time.Minute
+	// restock is how often the stock is looked at when nothing calls for it.
+	restock = 30 * time.Second
+)
+
+// wakeRefill asks for probes now. It does not block.
+func (s *Server) wakeRefill() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// refill keeps the stock of every authoritative network filled, until ctx ends.
+func (s *Server) refill(ctx context.Context) error {
+	for {
+		var round errgroup.Group
+		for _, b := range s.authoritativeBooks() {
+			round.Go(func() error { s.restock(ctx, b); return nil })
+		}
+		_ = round.Wait() // restock reports its own errors
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.wake:
+		case <-s.cfg.After(restock):
+		}
+	}
+}
+
+func (s *Server) authoritativeBooks() []*book {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []*book
+	for _, b := range s.books {
+		if b.net.DHCP == inventory.DHCPAuthoritative {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// restock probes what one network's stock lacks.
+func (s *Server) restock(ctx context.Context, b *book) {
+	s.mu.Lock()
+	ips, net := b.candidates(s.cfg.Now()), b.net
+	s.mu.Unlock()
+	if len(ips) == 0 {
+		return
+	}
+	used, err := s.prober().InUse(ctx, s.linkOf(net.Subnet), ips)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		s.log.Error("probe addresses", "network", net.Name, "err", err)
+		return
+	}
+	now := s.cfg.Now()
+	s.mu.Lock()
+	rows := b.inUse(used, now)
+	b.probedFree(without(ips, used), now)
+	s.mu.Unlock()
+	if len(rows) == 0 {
+		return
+	}
+	s.log.Warn("addresses of the pool are in use by others", "network", net.Name, "count", len(rows), "first", rows[0].IP)
+	if err := s.cfg.Leases.Commit(ctx, rows); err != nil {
+		s.log.Error("commit quarantine", "network", net.Name, "err", err)
+	}
+}
+
+// inUse quarantines what answered. An address that answers from the MAC of its last
+// holder is only kept out of stock: the holder may come back for it.
+func (b *book) inUse(used map[netip.Addr]inventory.MAC, now time.Time) []inventory.Address {
+	var rows []inventory.Address
+	for ip, mac := range used {
+		h := b.byIP[ip]
+		if h != nil && (h.row.MAC == mac && mac != "" || !b.free(ip, client{}, now)) {
+			continue
+		}
+		row := inventory.Address{IP: ip, Network: b.net.Name, Use: inventory.AddressQuarantined, MAC: mac,
+			Expires: now.Add(inUseTime), Updated: now, Reason: "answered the address probe"}
+		b.record(row)
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func without(ips []netip.Addr, used map[netip.Addr]inventory.MAC) []netip.Addr {
+	var out []netip.Addr
+	for _, ip := range ips {
+		if _, ok := used[ip]; !ok {
+			out = append(out, ip)
+		}
+	}
+	return out
+}
+
+// linkOf returns the link that a subnet is on, nil when it is behind a router.
+func (s *Server) linkOf(subnet netip.Prefix) *Link {
+	for _, l := range s.links {
+		if l.reaches(subnet) {
+			return l
+		}
+	}
+	return nil
+}
+
+func (s *Server) prober() Prober {
+	if s.cfg.Prober != nil {
+		return s.cfg.Prober
+	}
+	return wireProber{after: s.cfg.After}
+}
