@@ -1,0 +1,12 @@
+// Package tftp serves boot files by TFTP (RFC 1350) with the options blksize and tsize
+// (RFC 2347 to 2349), read only. It knows no files: it asks Files, and reports how each
+// transfer ended to an Observer.
+//
+// Names are cleaned before anybody is asked: backslashes are slashes, "//" is one slash
+// (shim asks for such names), a leading slash is dropped, ".." is refused. A first part
+// that is a MAC ("52-54-00-12-34-56/snponly.efi") is taken off and reported: a boot
+// server offers such names to tie a transfer to a machine.
+//
+// UEFI firmware asks for a file's size, aborts with error code 8 (or 0), and asks again
+// for the file itself. That is a size probe, not a failure.
+package tftp

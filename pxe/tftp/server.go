@@ -1,0 +1,257 @@
+package tftp
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	lib "github.com/pin/tftp/v3"
+	"golang.org/x/sync/errgroup"
+
+	"ingot/inventory"
+)
+
+const (
+	// blockMaxBytes is the largest block: with the IPv4, UDP and TFTP headers it
+	// makes a frame of 1500 bytes.
+	blockMaxBytes = 1468
+	// retransmit is the wait for an acknowledgement; resends is how often it is
+	// repeated before the client counts as gone (6.5 s in all).
+	retransmit = 500 * time.Millisecond
+	resends    = 12
+	// sizeMaxBytes keeps the size option within the space the library has for it, and
+	// block numbers within what clients count.
+	sizeMaxBytes = 512 << 20
+	readAhead    = 64 << 10
+)
+
+// Config is what a Server works with. Files must be there.
+type Config struct {
+	Files    Files
+	Observer Observer
+	// Log nil means discard.
+	Log *slog.Logger
+	// MaxTransfers is how many may run at once; more are refused. 0 means 1024.
+	MaxTransfers int
+	// Grace is how long transfers may go on when the server stops; 0 means 5 s.
+	Grace time.Duration
+	// Now nil means time.Now, After nil means time.After.
+	Now   func() time.Time
+	After func(time.Duration) <-chan time.Time
+}
+
+// Server serves files on any number of sockets.
+type Server struct {
+	cfg   Config
+	log   *slog.Logger
+	slots chan struct{}
+	stop  chan struct{}
+
+	mu sync.Mutex
+	// running counts transfers of the same file to the same port: a client that
+	// repeats its request starts a second one.
+	running map[session]int
+}
+
+type session struct {
+	client netip.AddrPort
+	name   string
+}
+
+// New returns a Server. Without Files it is inventory.ErrInvalid.
+func New(cfg Config) (*Server, error) {
+	if cfg.Files == nil {
+		return nil, inventory.Invalid("TFTP server without Files")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Observer == nil {
+		cfg.Observer = nobody{}
+	}
+	if cfg.MaxTransfers == 0 {
+		cfg.MaxTransfers = 1024
+	}
+	if cfg.Grace == 0 {
+		cfg.Grace = 5 * time.Second
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.After == nil {
+		cfg.After = time.After
+	}
+	return &Server{cfg: cfg, log: cfg.Log.With("component", "tftp"), slots: make(chan struct{}, cfg.MaxTransfers),
+		stop: make(chan struct{}), running: map[session]int{}}, nil
+}
+
+type nobody struct{}
+
+func (nobody) Transferred(Transfer) {}
+
+// Run serves on the sockets until ctx ends, lets transfers finish for the time of
+// grace, closes the sockets and returns nil. It can be called once.
+func (s *Server) Run(ctx context.Context, conns ...*net.UDPConn) error {
+	open, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var serving errgroup.Group
+	var servers []*lib.Server
+	for _, conn := range conns {
+		srv := s.library(open)
+		servers = append(servers, srv)
+		serving.Go(func() error {
+			if err := srv.Serve(conn); err != nil {
+				return fmt.Errorf("serve TFTP on %s: %w", conn.LocalAddr(), err)
+			}
+			return nil
+		})
+	}
+	<-ctx.Done()
+	var stopping sync.WaitGroup
+	for _, srv := range servers {
+		stopping.Go(srv.Shutdown)
+	}
+	finished := make(chan struct{})
+	go func() { stopping.Wait(); close(finished) }()
+	select {
+	case <-finished:
+	case <-s.cfg.After(s.cfg.Grace):
+		close(s.stop)
+		<-finished
+	}
+	return serving.Wait()
+}
+
+func (s *Server) library(ctx context.Context) *lib.Server {
+	srv := lib.NewServer(func(name string, rf io.ReaderFrom) error { return s.serve(ctx, name, rf) }, nil)
+	srv.SetBlockSize(blockMaxBytes)
+	srv.SetTimeout(retransmit)
+	srv.SetRetries(resends)
+	srv.SetBackoff(func(int) time.Duration { return 0 })
+	return srv
+}
+
+// serve handles one read request; the error it returns goes to the client.
+func (s *Server) serve(ctx context.Context, asked string, rf io.ReaderFrom) error {
+	out := rf.(lib.OutgoingTransfer)
+	remote := out.RemoteAddr()
+	client := remote.AddrPort()
+	client = netip.AddrPortFrom(client.Addr().Unmap(), client.Port())
+	start := s.cfg.Now()
+	t := Transfer{Request: Request{Name: asked, Client: client.Addr()}}
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	default:
+		t.Outcome, t.Err = inventory.FileStopped, fmt.Errorf("%d transfers run already: %w", s.cfg.MaxTransfers, inventory.ErrBusy)
+		s.report(t)
+		return errors.New("server is busy, try again")
+	}
+	file, err := s.open(ctx, &t)
+	if err != nil {
+		t.Outcome, t.Err = inventory.FileNotFound, err
+		s.report(t)
+		return clientError(err)
+	}
+	defer s.closeFile(file, t.Name)
+	out.SetSize(t.TotalBytes)
+	repeated, done := s.begin(session{client, t.Name})
+	defer done()
+	c := &counter{file: bufio.NewReaderSize(file, readAhead), stop: s.stop}
+	_, err = rf.ReadFrom(c)
+	t.Duration = s.cfg.Now().Sub(start)
+	if outcome(&t, c, err); t.Outcome == inventory.FileStopped && t.Block == 0 && repeated() {
+		return nil // the client took the other answer to its repeated request
+	}
+	s.report(t)
+	return nil // the library has told the client
+}
+
+func (s *Server) open(ctx context.Context, t *Transfer) (File, error) {
+	name, mac, err := cleanName(t.Name)
+	if err != nil {
+		return nil, err
+	}
+	t.Name, t.MAC = name, mac
+	file, err := s.cfg.Files.Open(ctx, t.Request)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	t.TotalBytes = file.SizeBytes()
+	if t.TotalBytes > sizeMaxBytes {
+		s.closeFile(file, name)
+		return nil, inventory.Invalid("%s has %s, TFTP serves up to %s", name,
+			inventory.FormatBytes(t.TotalBytes), inventory.FormatBytes(sizeMaxBytes))
+	}
+	return file, nil
+}
+
+func (s *Server) closeFile(file File, name string) {
+	if err := file.Close(); err != nil {
+		s.log.Warn("close file", "file", name, "err", err)
+	}
+}
+
+// clientError is the text that goes over the wire: no paths of this host.
+func clientError(err error) error {
+	if errors.Is(err, inventory.ErrNotFound) {
+		return errors.New("file not found")
+	}
+	return errors.New("file can't be served")
+}
+
+// outcome fills in how a transfer ended.
+func outcome(t *Transfer, c *counter, err error) {
+	t.Bytes, t.Block, t.BlockBytes = c.ackedBytes, c.acked, c.blockBytes
+	switch {
+	case err == nil:
+		t.Outcome, t.Bytes, t.Block = inventory.FileDone, c.bytes, c.reads
+	case c.reads == 0 && aborted(err):
+		t.Outcome = inventory.FileProbe
+	default:
+		t.Outcome, t.Err = inventory.FileStopped, err
+	}
+}
+
+// aborted reports whether the client ended the transfer in answer to the options, with
+// an error packet other than "unknown transfer ID" (5, which answers a duplicate). The
+// library has only a text for that.
+func aborted(err error) bool {
+	text := err.Error()
+	return strings.HasPrefix(text, "sending block 0: code=") && !strings.HasPrefix(text, "sending block 0: code=5,")
+}
+
+// begin counts a transfer; repeated tells whether another one of the same file to the
+// same port ran at any time since.
+func (s *Server) begin(key session) (repeated func() bool, done func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.running[key] > 0
+	s.running[key]++
+	repeated = func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return before || s.running[key] > 1
+	}
+	done = func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.running[key]--; s.running[key] == 0 {
+			delete(s.running, key)
+		}
+	}
+	return repeated, done
+}
+
+func (s *Server) report(t Transfer) {
+	s.log.Debug("transfer", "file", t.Name, "client", t.Client, "outcome", t.Outcome, "bytes", t.Bytes, "err", t.Err)
+	s.cfg.Observer.Transferred(t)
+}
