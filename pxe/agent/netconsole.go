@@ -1,0 +1,58 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/vishvananda/netlink"
+)
+
+const netconsoleDir = "/sys/kernel/config/netconsole/ingot"
+
+// startNetconsole makes the kernel send its messages to the server by UDP, so that a
+// panic is seen there. The kernel wants the next hop's MAC (Documentation/networking/
+// netconsole): the neighbour table has it, since we have just talked to the server.
+func startNetconsole(l *lease, server netip.Addr, port int) error {
+	if err := os.Mkdir(netconsoleDir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("set up netconsole: %w", err)
+	}
+	hop := server
+	if !l.address.Contains(server) {
+		hop = l.gateway
+	}
+	mac, err := neighbour(l.iface, hop)
+	if err != nil {
+		return fmt.Errorf("set up netconsole: %w", err)
+	}
+	for _, kv := range [][2]string{
+		{"dev_name", l.iface}, {"local_ip", l.address.Addr().String()}, {"remote_ip", server.String()},
+		{"remote_port", strconv.Itoa(port)}, {"remote_mac", mac.String()}, {"enabled", "1"},
+	} {
+		if err := os.WriteFile(filepath.Join(netconsoleDir, kv[0]), []byte(kv[1]), 0o644); err != nil {
+			return fmt.Errorf("set up netconsole: %w", err)
+		}
+	}
+	return nil
+}
+
+func neighbour(iface string, ip netip.Addr) (net.HardwareAddr, error) {
+	link, err := netlink.LinkByName(iface)
+	if err != nil {
+		return nil, err
+	}
+	list, err := netlink.NeighList(link.Attrs().Index, netlink.FAMILY_V4)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range list {
+		if a, ok := netip.AddrFromSlice(n.IP.To4()); ok && a == ip && len(n.HardwareAddr) == 6 {
+			return n.HardwareAddr, nil
+		}
+	}
+	return nil, fmt.Errorf("no neighbour entry for %s", ip)
+}
