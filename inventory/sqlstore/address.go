@@ -10,21 +10,22 @@ import (
 )
 
 // PutAddress implements inventory.AddressStore. The condition is part of the upsert,
-// so that two writers can't both get the address.
+// so that two writers can't both get the address. A holder is known by MAC or client
+// identifier or, without both, by machine: one of them in common is the same holder.
+// A quarantine takes the address from whoever has it, and belongs to nobody.
 func (x *tx) PutAddress(ctx context.Context, a inventory.Address) error {
 	text, err := encode(a)
 	if err != nil {
 		return err
 	}
-	reuse := ""
-	if a.Use == inventory.AddressQuarantined {
-		reuse = "always"
+	mac, client, machine, forced := string(a.MAC), a.ClientID, a.Machine, 0
+	if mac != "" || client != "" {
+		machine = ""
 	}
-	n, err := x.exec(ctx, `INSERT INTO addresses (ip, network, owner, reuse, expires, doc) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (ip) DO UPDATE SET network = excluded.network, owner = excluded.owner, reuse = excluded.reuse,
-			expires = excluded.expires, doc = excluded.doc
-		WHERE addresses.owner = excluded.owner OR addresses.expires <= ? OR excluded.reuse = 'always'`,
-		a.IP.String(), a.Network, owner(a), reuse, expiry(a.Expires), text, a.Updated.UnixNano())
+	if a.Use == inventory.AddressQuarantined {
+		mac, client, machine, forced = "", "", "", 1
+	}
+	n, err := x.exec(ctx, putAddress, a.IP.String(), a.Network, mac, client, machine, forced, expiry(a.Expires), text, a.Updated.UnixNano())
 	if err != nil {
 		return fmt.Errorf("write address %s: %w", a.IP, err)
 	}
@@ -34,19 +35,13 @@ func (x *tx) PutAddress(ctx context.Context, a inventory.Address) error {
 	return nil
 }
 
-// owner tells who an address belongs to: the client identifier before the MAC, as
-// RFC 2131 section 4.2 has it; a quarantined address belongs to nobody.
-func owner(a inventory.Address) string {
-	switch {
-	case a.Use == inventory.AddressQuarantined:
-		return "nobody"
-	case a.ClientID != "":
-		return "client " + a.ClientID
-	case a.MAC != "":
-		return "mac " + string(a.MAC)
-	}
-	return "machine " + a.Machine
-}
+const putAddress = `INSERT INTO addresses (ip, network, mac, client, machine, forced, expires, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+	ON CONFLICT (ip) DO UPDATE SET network = excluded.network, mac = excluded.mac, client = excluded.client, machine = excluded.machine,
+		forced = excluded.forced, expires = excluded.expires, doc = excluded.doc
+	WHERE excluded.forced = 1 OR addresses.expires <= ?
+		OR (addresses.mac <> '' AND addresses.mac = excluded.mac)
+		OR (addresses.client <> '' AND addresses.client = excluded.client)
+		OR (addresses.machine <> '' AND addresses.machine = excluded.machine)`
 
 func expiry(t time.Time) int64 {
 	if t.IsZero() {

@@ -260,6 +260,9 @@ func addresses(t *testing.T, s inventory.Store) {
 	}{
 		{"first", lease, nil},
 		{"renew", lease, nil},
+		{"other client id, same MAC", withClient(lease, "01aa"), nil},
+		{"same client id, other MAC", withClient(other, "01aa"), nil},
+		{"back", withClient(lease, "01aa"), nil},
 		{"taken", other, inventory.ErrConflict},
 		{"expired", later, nil},
 		{"quarantine", quarantined, nil},
@@ -277,6 +280,11 @@ func addresses(t *testing.T, s inventory.Store) {
 		}
 		return err
 	})
+}
+
+func withClient(a inventory.Address, id string) inventory.Address {
+	a.ClientID = id
+	return a
 }
 
 func event(t *testing.T, m *inventory.Machine, step string) inventory.Event {

@@ -38,8 +38,10 @@ CREATE INDEX sessions_machine ON sessions (machine);
 CREATE TABLE addresses (
   ip TEXT PRIMARY KEY,
   network TEXT NOT NULL,
-  owner TEXT NOT NULL,
-  reuse TEXT NOT NULL,
+  mac TEXT NOT NULL,
+  client TEXT NOT NULL,
+  machine TEXT NOT NULL,
+  forced BIGINT NOT NULL,
   expires BIGINT NOT NULL,
   doc TEXT NOT NULL
 );

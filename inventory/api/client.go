@@ -1,0 +1,245 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"ingot/inventory"
+)
+
+// Client calls a server's API.
+type Client struct {
+	// Base is "http://host:port".
+	Base  string
+	Token string
+	HTTP  *http.Client
+}
+
+// Version asks who answers.
+func (c *Client) Version(ctx context.Context) (v Version, err error) {
+	return v, c.call(ctx, http.MethodGet, "/version", nil, &v)
+}
+
+// Machines lists all machines.
+func (c *Client) Machines(ctx context.Context) (ms []inventory.Machine, err error) {
+	return ms, c.call(ctx, http.MethodGet, "/machines", nil, &ms)
+}
+
+// Machine returns one with its facts.
+func (c *Client) Machine(ctx context.Context, name string) (m MachineDetail, err error) {
+	return m, c.call(ctx, http.MethodGet, "/machines/"+url.PathEscape(name), nil, &m)
+}
+
+// Act carries out an action.
+func (c *Client) Act(ctx context.Context, name string, a Action) (m inventory.Machine, err error) {
+	return m, c.call(ctx, http.MethodPost, "/machines/"+url.PathEscape(name)+"/"+string(a), nil, &m)
+}
+
+// Deploy orders an image onto a machine.
+func (c *Client) Deploy(ctx context.Context, name string, d Deploy) (m inventory.Machine, err error) {
+	return m, c.call(ctx, http.MethodPost, "/machines/"+url.PathEscape(name)+"/deploy", d, &m)
+}
+
+// Delete takes a machine out of the inventory.
+func (c *Client) Delete(ctx context.Context, name string) error {
+	return c.call(ctx, http.MethodDelete, "/machines/"+url.PathEscape(name), nil, nil)
+}
+
+// Why asks why a machine is where it is.
+func (c *Client) Why(ctx context.Context, name string) (a Answer, err error) {
+	return a, c.call(ctx, http.MethodGet, "/machines/"+url.PathEscape(name)+"/why", nil, &a)
+}
+
+// Log copies a machine's log to w; with follow until ctx ends.
+func (c *Client) Log(ctx context.Context, name string, follow bool, w io.Writer) error {
+	resp, err := c.open(ctx, http.MethodGet, "/machines/"+url.PathEscape(name)+"/log?follow="+strconv.FormatBool(follow), nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(w, resp.Body); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("read log: %w", err)
+	}
+	return nil
+}
+
+// EventOptions choose events.
+type EventOptions struct {
+	Machine string
+	After   int64
+	Limit   int
+	Follow  bool
+}
+
+// Events calls f for each event; with Follow until ctx ends or f returns an error.
+func (c *Client) Events(ctx context.Context, o EventOptions, f func(inventory.Event) error) error {
+	q := url.Values{"machine": {o.Machine}, "after": {strconv.FormatInt(o.After, 10)}, "limit": {strconv.Itoa(o.Limit)},
+		"follow": {strconv.FormatBool(o.Follow)}}
+	return stream(ctx, c, http.MethodGet, "/events?"+q.Encode(), nil, f)
+}
+
+// Images lists all images.
+func (c *Client) Images(ctx context.Context) (rows []ImageRow, err error) {
+	return rows, c.call(ctx, http.MethodGet, "/images", nil, &rows)
+}
+
+// Image returns the one that a reference means.
+func (c *Client) Image(ctx context.Context, ref string) (i inventory.Image, err error) {
+	return i, c.call(ctx, http.MethodGet, "/images/"+url.PathEscape(ref), nil, &i)
+}
+
+// ImportImage has the server import a file; f is told of the progress.
+func (c *Client) ImportImage(ctx context.Context, in ImageImport, f func(WorkLine)) (inventory.Image, error) {
+	return c.work(ctx, "/images/import", in, f)
+}
+
+// BuildImage has the server build a recipe; f is told of the progress.
+func (c *Client) BuildImage(ctx context.Context, in ImageBuild, f func(WorkLine)) (inventory.Image, error) {
+	return c.work(ctx, "/images/build", in, f)
+}
+
+func (c *Client) work(ctx context.Context, path string, in any, f func(WorkLine)) (inventory.Image, error) {
+	var image *inventory.Image
+	err := stream(ctx, c, http.MethodPost, path, in, func(l WorkLine) error {
+		if l.Error != "" {
+			return errors.New(l.Error)
+		}
+		if l.Image != nil {
+			image = l.Image
+			return nil
+		}
+		f(l)
+		return nil
+	})
+	if err != nil {
+		return inventory.Image{}, err
+	}
+	if image == nil {
+		return inventory.Image{}, errors.New("server ended the work without a result; see its log")
+	}
+	return *image, nil
+}
+
+// Networks lists the networks.
+func (c *Client) Networks(ctx context.Context) (ns []inventory.Network, err error) {
+	return ns, c.call(ctx, http.MethodGet, "/networks", nil, &ns)
+}
+
+// PutNetwork adds or replaces a network.
+func (c *Client) PutNetwork(ctx context.Context, n inventory.Network) error {
+	return c.call(ctx, http.MethodPut, "/networks/"+url.PathEscape(n.Name), n, nil)
+}
+
+// Addresses lists all leases, reservations and static addresses.
+func (c *Client) Addresses(ctx context.Context) (as []inventory.Address, err error) {
+	return as, c.call(ctx, http.MethodGet, "/leases", nil, &as)
+}
+
+const prefix = "/api/v1"
+
+func (c *Client) open(ctx context.Context, method, path string, in any) (*http.Response, error) {
+	var body io.Reader
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return nil, fmt.Errorf("encode request: %w", err)
+		}
+		body = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Base, "/")+prefix+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("call %s: %w", path, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.Token)
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	client := c.HTTP
+	if client == nil {
+		client = http.DefaultClient
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ingot serve can't be reached at %s: %w", c.Base, err)
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	return nil, readProblem(resp)
+}
+
+func readProblem(resp *http.Response) error {
+	var p Problem
+	data, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20)) // the status tells enough
+	if json.Unmarshal(data, &p) != nil || p.Detail == "" {
+		p.Detail = resp.Status
+	}
+	return &StatusError{Status: resp.StatusCode, Detail: p.Detail}
+}
+
+// StatusError is an answer that says no.
+type StatusError struct {
+	Status int
+	Detail string
+}
+
+func (e *StatusError) Error() string { return e.Detail }
+
+// Is makes errors.Is work with the inventory's classes across the wire.
+func (e *StatusError) Is(target error) bool {
+	class := map[int]error{404: inventory.ErrNotFound, 409: inventory.ErrConflict, 422: inventory.ErrInvalid, 400: inventory.ErrInvalid,
+		423: inventory.ErrBusy, 501: inventory.ErrUnsupported, 401: inventory.ErrDenied, 403: inventory.ErrDenied}
+	return class[e.Status] == target
+}
+
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	resp, err := c.open(ctx, method, path, in)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return fmt.Errorf("read answer of %s: %w", path, err)
+	}
+	return nil
+}
+
+// maxLineBytes bounds one line of a stream.
+const maxLineBytes = 4 << 20
+
+// stream reads a body of JSON lines.
+func stream[T any](ctx context.Context, c *Client, method, path string, in any, f func(T) error) error {
+	resp, err := c.open(ctx, method, path, in)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	scan := bufio.NewScanner(resp.Body)
+	scan.Buffer(nil, maxLineBytes)
+	for scan.Scan() {
+		var v T
+		if err := json.Unmarshal(scan.Bytes(), &v); err != nil {
+			return fmt.Errorf("read answer of %s: %w", path, err)
+		}
+		if err := f(v); err != nil {
+			return err
+		}
+	}
+	if err := scan.Err(); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("read answer of %s: %w", path, err)
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,45 @@
+package rest
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"ingot/inventory"
+	"ingot/inventory/api"
+)
+
+// code maps an error's class to a status: the only place that does.
+func code(err error) int {
+	for _, c := range []struct {
+		class error
+		code  int
+	}{
+		{inventory.ErrNotFound, http.StatusNotFound},
+		{inventory.ErrConflict, http.StatusConflict},
+		{inventory.ErrInvalid, http.StatusUnprocessableEntity},
+		{inventory.ErrBusy, http.StatusLocked},
+		{inventory.ErrUnsupported, http.StatusNotImplemented},
+		{inventory.ErrDenied, http.StatusUnauthorized},
+	} {
+		if errors.Is(err, c.class) {
+			return c.code
+		}
+	}
+	return http.StatusInternalServerError
+}
+
+func status(err error) error { return huma.NewError(code(err), err.Error()) }
+
+// refuse answers outside huma in the same form.
+func (s *Server) refuse(w http.ResponseWriter, err error) {
+	c := code(err)
+	if c == http.StatusInternalServerError {
+		s.Log.Error("API request", "err", err)
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(c)
+	_ = json.NewEncoder(w).Encode(api.Problem{Status: c, Title: http.StatusText(c), Detail: err.Error()}) // the peer is gone: nobody to tell
+}

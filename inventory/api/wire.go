@@ -1,0 +1,107 @@
+package api
+
+import (
+	"time"
+
+	"ingot/inventory"
+)
+
+// MachineDetail is a machine with its newest facts and the reason for its state.
+type MachineDetail struct {
+	inventory.Machine
+	Facts *inventory.Facts `json:"facts,omitempty"`
+}
+
+// Deploy is the body of a deploy order.
+type Deploy struct {
+	Image    string `json:"image" doc:"image reference: NAME, NAME:CHANNEL or NAME@sha256:HEX"`
+	Hostname string `json:"hostname,omitempty"`
+	// Disk is a hint in its written form.
+	Disk         string                    `json:"disk,omitempty" doc:"disk hint, for example size>=100G,rotational=no"`
+	Overwrite    bool                      `json:"overwrite,omitempty"`
+	Verify       bool                      `json:"verify,omitempty"`
+	SSHKeys      []string                  `json:"sshKeys,omitempty"`
+	UserData     string                    `json:"userData,omitempty"`
+	Addresses    []inventory.StaticAddress `json:"addresses,omitempty"`
+	NetworkFirst bool                      `json:"networkFirst,omitempty"`
+}
+
+// Action names what can be done to a machine without particulars.
+type Action string
+
+// The actions.
+const (
+	ActionApprove Action = "approve"
+	ActionRelease Action = "release"
+	ActionRetire  Action = "retire"
+	ActionRevive  Action = "revive"
+	ActionRescue  Action = "rescue"
+	ActionReturn  Action = "return"
+	ActionInspect Action = "inspect"
+	ActionLock    Action = "lock"
+	ActionUnlock  Action = "unlock"
+	ActionResume  Action = "resume"
+)
+
+// Answer is what ingot why prints.
+type Answer struct {
+	Machine string `json:"machine"`
+	// Sentences answer, the most important first; Known is false when the cause is not
+	// known and the sentences are the last evidence.
+	Sentences []string `json:"sentences"`
+	Known     bool     `json:"known"`
+	// Try says what to do next.
+	Try []string `json:"try,omitempty"`
+}
+
+// ImageRow is an image with the channels that point at it.
+type ImageRow struct {
+	inventory.Image
+	Channels []string `json:"channels,omitempty"`
+}
+
+// ImageImport asks the server to import a file that it can read.
+type ImageImport struct {
+	Path    string `json:"path"`
+	Name    string `json:"name"`
+	Format  string `json:"format,omitempty"`
+	SHA256  string `json:"sha256,omitempty"`
+	Channel string `json:"channel,omitempty"`
+	// FirstBoot is cloud-init or none.
+	FirstBoot     string   `json:"firstBoot,omitempty"`
+	GrowPartition string   `json:"growPartition,omitempty"`
+	BootModes     []string `json:"bootModes,omitempty"`
+}
+
+// ImageBuild asks the server to build a recipe.
+type ImageBuild struct {
+	// Recipe is the name of a built-in recipe or the text of one.
+	Recipe  string `json:"recipe"`
+	Text    string `json:"text,omitempty"`
+	Channel string `json:"channel,omitempty"`
+	Force   bool   `json:"force,omitempty"`
+}
+
+// WorkLine is one line of the answer to long work: progress, and at the end Image or
+// Error.
+type WorkLine struct {
+	Step  string           `json:"step,omitempty"`
+	Bytes int64            `json:"bytes,omitempty"`
+	Total int64            `json:"total,omitempty"`
+	Image *inventory.Image `json:"image,omitempty"`
+	Error string           `json:"error,omitempty"`
+}
+
+// Version is who answers.
+type Version struct {
+	Version   string    `json:"version"`
+	Inventory string    `json:"inventory"`
+	Started   time.Time `json:"started"`
+}
+
+// Problem is an RFC 9457 problem document.
+type Problem struct {
+	Status int    `json:"status"`
+	Title  string `json:"title,omitempty"`
+	Detail string `json:"detail,omitempty"`
+}
