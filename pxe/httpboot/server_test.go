@@ -1,0 +1,449 @@
+package httpboot
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ingot/inventory"
+)
+
+// folder serves files of a directory and keeps what was reported.
+type folder struct {
+	dir   string
+	ended chan Transfer
+}
+
+func (f folder) Open(_ context.Context, r Request) (File, error) {
+	file, err := os.Open(filepath.Join(f.dir, filepath.FromSlash(r.Name)))
+	if err != nil {
+		return File{}, fmt.Errorf("%v: %w", err, inventory.ErrNotFound)
+	}
+	return File{Content: file, Modified: time.Unix(1700000000, 0), ETag: `"v1"`}, nil
+}
+
+func (f folder) Transferred(t Transfer) {
+	t.Duration = 0
+	f.ended <- t
+}
+
+func newFolder(t testing.TB, files map[string][]byte) folder {
+	t.Helper()
+	f := folder{t.TempDir(), make(chan Transfer, 100)}
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(f.dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return f
+}
+
+func (f folder) outcome(t testing.TB) Transfer {
+	t.Helper()
+	select {
+	case tr := <-f.ended:
+		return tr
+	case <-time.After(20 * time.Second):
+		t.Fatal("no outcome was reported")
+		return Transfer{}
+	}
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.New(rand.NewSource(int64(n))).Read(b)
+	return b
+}
+
+// run serves until the test ends and returns the address.
+func run(t testing.TB, s *Server, wrap func(net.Listener) net.Listener) string {
+	t.Helper()
+	l, err := Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	if wrap != nil {
+		l = wrap(l)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	return address
+}
+
+func newServer(f folder, cfg Config) *Server {
+	s := New(cfg)
+	s.Handle("/boot/", http.StripPrefix("/boot", FileHandler(f, f, nil)))
+	return s
+}
+
+func TestFiles(t *testing.T) {
+	data := random(100_000)
+	f := newFolder(t, map[string][]byte{"kernel": data})
+	address := run(t, newServer(f, Config{}), nil)
+	tests := []struct {
+		name, method, path string
+		header             http.Header
+		status             int
+		body               []byte
+		want               Transfer
+	}{
+		{name: "whole", path: "/boot/kernel", status: 200, body: data,
+			want: Transfer{Request: Request{Name: "kernel"}, Outcome: inventory.FileDone, Bytes: 100_000, TotalBytes: 100_000}},
+		{name: "double slashes", path: "//boot//kernel", status: 200, body: data,
+			want: Transfer{Request: Request{Name: "kernel"}, Outcome: inventory.FileDone, Bytes: 100_000, TotalBytes: 100_000}},
+		{name: "MAC folder", path: "/boot/52-54-00-12-34-56/kernel", status: 200, body: data,
+			want: Transfer{Request: Request{Name: "kernel", MAC: "52:54:00:12:34:56"}, Outcome: inventory.FileDone, Bytes: 100_000, TotalBytes: 100_000}},
+		{name: "range", path: "/boot/kernel", header: http.Header{"Range": {"bytes=1000-1999"}}, status: 206, body: data[1000:2000],
+			want: Transfer{Request: Request{Name: "kernel"}, Outcome: inventory.FileDone, Bytes: 1000, TotalBytes: 1000, Range: "bytes=1000-1999"}},
+		{name: "open range", path: "/boot/kernel", header: http.Header{"Range": {"bytes=99000-"}}, status: 206, body: data[99_000:],
+			want: Transfer{Request: Request{Name: "kernel"}, Outcome: inventory.FileDone, Bytes: 1000, TotalBytes: 1000, Range: "bytes=99000-"}},
+		{name: "range of a changed file", path: "/boot/kernel", status: 200, body: data,
+			header: http.Header{"Range": {"bytes=0-9"}, "If-Range": {`"v0"`}},
+			want:   Transfer{Request: Request{Name: "kernel"}, Outcome: inventory.FileDone, Bytes: 100_000, TotalBytes: 100_000, Range: "bytes=0-9"}},
+		{name: "range beyond the end", path: "/boot/kernel", header: http.Header{"Range": {"bytes=200000-"}}, status: 416, body: nil,
+			want: Transfer{Request: Request{Name: "kernel"}, Outcome: inventory.FileStopped, Range: "bytes=200000-"}},
+		{name: "HEAD", method: "HEAD", path: "/boot/kernel", status: 200, body: []byte{},
+			want: Transfer{Request: Request{Name: "kernel"}, Outcome: inventory.FileProbe, TotalBytes: 100_000}},
+		{name: "not there", path: "/boot/initrd", status: 404,
+			want: Transfer{Request: Request{Name: "initrd"}, Outcome: inventory.FileNotFound}},
+		{name: "no listing", path: "/boot/", status: 404, want: Transfer{Outcome: inventory.FileNotFound}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			req, err := http.NewRequest(tt.method, "http://"+address+tt.path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header = tt.header
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			if err != nil || resp.Body.Close() != nil {
+				t.Fatal(err)
+			}
+			if resp.StatusCode != tt.status {
+				t.Fatalf("status %s, want %d", resp.Status, tt.status)
+			}
+			if tt.body != nil && !bytes.Equal(body, tt.body) {
+				t.Errorf("got %d bytes, want %d or they differ", len(body), len(tt.body))
+			}
+			if resp.ContentLength < 0 {
+				t.Error("no Content-Length")
+			}
+			got := f.outcome(t)
+			tt.want.Client, tt.want.Status = got.Client, tt.status
+			if got.Client != netip.MustParseAddr("127.0.0.1") {
+				t.Errorf("client %s", got.Client)
+			}
+			if (got.Err != nil) != (tt.status >= 400) {
+				t.Errorf("error %v with status %d", got.Err, tt.status)
+			}
+			got.Err = nil
+			if diff := cmp.Diff(tt.want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+				t.Errorf("transfer (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// raw sends bytes and returns the status line of the answer.
+func raw(t testing.TB, address, text string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil && err != io.EOF {
+		t.Fatalf("no answer to %q: %v", text, err)
+	}
+	return strings.TrimSpace(line)
+}
+
+func TestHostilePaths(t *testing.T) {
+	f := newFolder(t, map[string][]byte{"kernel": []byte("k")})
+	address := run(t, newServer(f, Config{}), nil)
+	for path, want := range map[string]string{
+		"/boot/../kernel":            "HTTP/1.1 400 Bad Request",
+		"/boot/%2e%2e/%2e%2e/passwd": "HTTP/1.1 400 Bad Request",
+		"/boot/..%2fkernel":          "HTTP/1.1 400 Bad Request",
+		"//..//boot/kernel":          "HTTP/1.1 400 Bad Request",
+		"/boot/./kernel":             "HTTP/1.1 200 OK",
+		"/boot///kernel":             "HTTP/1.1 200 OK",
+		"/boot":                      "HTTP/1.1 307 Temporary Redirect",
+		"/":                          "HTTP/1.1 404 Not Found",
+	} {
+		if got := raw(t, address, "GET "+path+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+	if got := raw(t, address, "POST /boot/kernel HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"); !strings.Contains(got, "405") {
+		t.Errorf("POST: %q", got)
+	}
+}
+
+// TestCut: a client that goes away in the middle is reported with what it got.
+func TestCut(t *testing.T) {
+	f := newFolder(t, map[string][]byte{"big": random(64 << 20)})
+	address := run(t, newServer(f, Config{}), nil)
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(c, "GET /boot/big HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got := f.outcome(t)
+	if got.Outcome != inventory.FileStopped || got.Err == nil || got.Bytes < 1<<19 || got.Bytes >= 64<<20 || got.TotalBytes != 64<<20 {
+		t.Errorf("transfer %+v", got)
+	}
+}
+
+// spy is a connection that tells what its ReadFrom was given.
+type spy struct {
+	*net.TCPConn
+	seen *sources
+}
+
+type sources struct {
+	mu    sync.Mutex
+	types map[string]int
+}
+
+func (s spy) ReadFrom(r io.Reader) (int64, error) {
+	s.seen.mu.Lock()
+	name := fmt.Sprintf("%T", r)
+	if l, ok := r.(*io.LimitedReader); ok {
+		name += fmt.Sprintf(" of %T", l.R)
+	}
+	s.seen.types[name]++
+	s.seen.mu.Unlock()
+	return s.TCPConn.ReadFrom(r)
+}
+
+type spyListener struct {
+	net.Listener
+	seen *sources
+}
+
+func (l spyListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return spy{c.(*net.TCPConn), l.seen}, nil
+}
+
+// TestZeroCopyPath: a file reaches the connection's ReadFrom as a file, through all
+// layers; that is what net turns into sendfile.
+func TestZeroCopyPath(t *testing.T) {
+	data := random(3 * pieceBytes / 2)
+	f := newFolder(t, map[string][]byte{"image": data})
+	seen := &sources{types: map[string]int{}}
+	address := run(t, newServer(f, Config{}), func(l net.Listener) net.Listener { return spyListener{l, seen} })
+	resp, err := http.Get("http://" + address + "/boot/image")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.Body.Close() != nil || !bytes.Equal(body, data) {
+		t.Fatalf("%d bytes differ: %v", len(body), err)
+	}
+	if diff := cmp.Diff(map[string]int{"*io.LimitedReader of *os.File": 2}, seen.types); diff != "" {
+		t.Errorf("sources (-want +got):\n%s", diff)
+	}
+}
+
+// TestSendfile looks at the system calls themselves.
+func TestSendfile(t *testing.T) {
+	if os.Getenv("HTTPBOOT_SERVE") != "" {
+		serveOnce(t)
+		return
+	}
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Skipf("needs strace: %v", err)
+	}
+	trace := filepath.Join(t.TempDir(), "trace")
+	cmd := exec.Command("strace", "-f", "-e", "trace=sendfile", "-o", trace, os.Args[0], "-test.run=^TestSendfile$")
+	cmd.Env = append(os.Environ(), "HTTPBOOT_SERVE=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		if strings.Contains(string(out), "PTRACE") || strings.Contains(string(out), "ptrace") {
+			t.Skipf("tracing is not allowed here: %s", out)
+		}
+		t.Fatalf("%v\n%s", err, out)
+	}
+	calls, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(calls), "sendfile("); n == 0 {
+		t.Errorf("no sendfile call:\n%s", calls)
+	}
+}
+
+// serveOnce serves one file to a client that drops it.
+func serveOnce(t *testing.T) {
+	t.Helper()
+	f := newFolder(t, map[string][]byte{"image": random(1 << 20)})
+	address := run(t, newServer(f, Config{}), nil)
+	resp, err := http.Get("http://" + address + "/boot/image")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, resp.Body); n != 1<<20 || err != nil || resp.Body.Close() != nil {
+		t.Errorf("got %d bytes, %v", n, err)
+	}
+}
+
+// TestSlowHeader: a client that never ends its header is dropped.
+func TestSlowHeader(t *testing.T) {
+	address := run(t, New(Config{HeaderTime: 50 * time.Millisecond}), nil)
+	if got := raw(t, address, "GET / HTTP/1.1\r\nX: "); got != "" && !strings.Contains(got, "408") {
+		t.Errorf("got %q, want the connection closed", got)
+	}
+}
+
+// TestManyConnections: the connection after the last allowed one of a client is closed
+// at once, and one that ends makes room.
+func TestManyConnections(t *testing.T) {
+	s := New(Config{MaxConnsEach: 2})
+	s.Handle("/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
+	address := run(t, s, nil)
+	open := func() net.Conn {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	answered := func(c net.Conn) bool {
+		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		line, _ := bufio.NewReader(c).ReadString('\n')
+		return strings.Contains(line, "200")
+	}
+	first, second := open(), open()
+	if !answered(first) || !answered(second) {
+		t.Fatal("allowed connections were not answered")
+	}
+	if answered(open()) {
+		t.Error("a third connection was answered")
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if answered(open()) {
+			return
+		}
+	}
+	t.Error("no connection was answered after one ended")
+}
+
+// TestStop: a long poll ends with the server, a transfer may finish.
+func TestStop(t *testing.T) {
+	s := New(Config{})
+	polling := make(chan struct{})
+	s.Handle("/poll", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(polling)
+		<-r.Context().Done()
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	l, err := Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx, l) }()
+	answer := make(chan string, 1)
+	go func() { answer <- raw(t, l.Addr().String(), "GET /poll HTTP/1.1\r\nHost: x\r\n\r\n") }()
+	<-polling
+	cancel()
+	if got := <-answer; !strings.Contains(got, "204") {
+		t.Errorf("poll: %q", got)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("run: %v", err)
+	}
+}
+
+// TestPortTaken names the port and what to do.
+func TestPortTaken(t *testing.T) {
+	l, err := Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, err = Listen(t.Context(), l.Addr().String())
+	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) || !strings.Contains(err.Error(), "stop it") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzPath(f *testing.F) {
+	for _, s := range []string{"/boot/kernel", "//boot//./kernel", "/boot/../x", "/boot/52-54-00-12-34-56/k", "/boot/%2e%2e/", "/boot/\x00"} {
+		f.Add(s)
+	}
+	files := newFolder(f, map[string][]byte{"kernel": []byte("k")})
+	s := newServer(files, Config{})
+	f.Fuzz(func(t *testing.T, path string) {
+		req, err := http.NewRequest("GET", "http://x/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.URL.Path = path
+		w := &discard{header: http.Header{}}
+		s.ServeHTTP(w, req)
+		for len(files.ended) > 0 {
+			if tr := <-files.ended; strings.Contains("/"+tr.Name+"/", "/../") || strings.HasPrefix(tr.Name, "/") {
+				t.Errorf("path %q opened %q", path, tr.Name)
+			}
+		}
+	})
+}
+
+type discard struct{ header http.Header }
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) WriteHeader(int)             {}
+func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
