@@ -38,6 +38,16 @@ func qemuImg(ctx context.Context, fileSizeBytes int64, args ...string) ([]byte, 
 	return out, nil
 }
 
+// refused turns the word of a qemu-img that ran to its end into an error about the
+// file it looked at.
+func refused(ctx context.Context, err error) error {
+	var exit *exec.ExitError
+	if ctx.Err() == nil && errors.As(err, &exit) && exit.Exited() {
+		return inventory.Invalid("%v", err)
+	}
+	return err
+}
+
 // qemuInfo is what is used of "qemu-img info --output=json".
 type qemuInfo struct {
 	VirtualSize int64  `json:"virtual-size"`
@@ -55,7 +65,7 @@ type qemuInfo struct {
 func convert(ctx context.Context, format Format, path, raw string) error {
 	out, err := qemuImg(ctx, 1<<20, "info", "--output=json", "-f", string(format), path)
 	if err != nil {
-		return err
+		return refused(ctx, err)
 	}
 	var info qemuInfo
 	if err := json.Unmarshal(out, &info); err != nil {
@@ -84,7 +94,7 @@ func checkWhole(ctx context.Context, format Format, path string) error {
 		EndOffset   int64 `json:"image-end-offset"`
 	}
 	if jsonErr := json.Unmarshal(out, &check); jsonErr != nil {
-		return errors.Join(err, fmt.Errorf("read qemu-img check: %w", jsonErr))
+		return errors.Join(refused(ctx, err), fmt.Errorf("read qemu-img check: %w", jsonErr))
 	}
 	stat, statErr := os.Stat(path)
 	if statErr != nil {

@@ -37,15 +37,14 @@ type build struct {
 	log    io.Writer
 	dir    string // scratch, removed at the end
 	raw    string // the raw disk
+	steps  int    // how many there will be
 	index  int
 }
-
-const stepCount = 5
 
 func (b *build) step(name, detail string) {
 	b.index++
 	if b.opts.Progress != nil {
-		b.opts.Progress(Step{Index: b.index, Count: stepCount, Name: name, Detail: detail})
+		b.opts.Progress(Step{Index: b.index, Count: b.steps, Name: name, Detail: detail})
 	}
 }
 
@@ -68,9 +67,12 @@ func Disk(ctx context.Context, r Recipe, opts Options, use func(ctx context.Cont
 	if b.log == nil {
 		b.log = io.Discard
 	}
-	make := b.debian
-	if r.System == SystemTiny {
-		make = b.tiny
+	var make func(context.Context) error
+	switch r.System {
+	case SystemDebian:
+		make, b.steps = b.debian, 5
+	case SystemTiny:
+		make, b.steps = b.tiny, 4
 	}
 	if err := make(ctx); err != nil {
 		return fmt.Errorf("build image %s: %w", r.Name, err)

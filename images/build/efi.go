@@ -57,8 +57,9 @@ func (b *build) installEFI(ctx context.Context, l *layout, entry grubEntry, extr
 		return fmt.Errorf("write grub.cfg: %w", err)
 	}
 	image := fmt.Sprintf("%s@@%d", l.path, offset)
+	// --invariant fixes the time stamp and the volume ID, so -i must follow it.
 	steps := [][]string{
-		{"mkfs.vfat", "-F", "16", "-S", "512", "-n", "ESP", "-i", strings.ReplaceAll(l.espUUID, "-", ""), "--invariant",
+		{"mkfs.vfat", "-F", "16", "-S", "512", "-n", "ESP", "--invariant", "-i", strings.ReplaceAll(l.espUUID, "-", ""),
 			fmt.Sprintf("--offset=%d", l.esp.FirstLBA), l.path, fmt.Sprint(length / 1024)},
 		{"mmd", "-i", image, "::/EFI", "::/EFI/BOOT", "::/EFI/debian"},
 		{"mcopy", "-i", image, config, "::/EFI/debian/grub.cfg"},

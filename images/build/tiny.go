@@ -1,5 +1,175 @@
 package build
 
-import "context"
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
-func (b *build) tiny(context.Context) error { panic("todo") }
+	"github.com/klauspost/compress/zstd"
+)
+
+//go:embed tiny-init.sh
+var tinyInit string
+
+//go:embed tiny-udhcpc.sh
+var tinyUdhcpc string
+
+// tinyModules are in the initramfs, with what they need: the disks and network
+// cards of the virtual rack, and the seed's file system.
+var tinyModules = []string{
+	"virtio_pci", "virtio_blk", "virtio_scsi", "virtio_net", "virtio_rng",
+	"sd_mod", "sr_mod", "ahci", "ata_piix", "nvme", "megaraid_sas", "mptspi", "mptsas", "mpt3sas", "vmw_pvscsi",
+	"e1000", "e1000e", "igb", "igbvf", "ixgbe", "vmxnet3", "hv_vmbus", "hv_storvsc", "hv_netvsc", "af_packet",
+	"vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8",
+}
+
+// tinyLoad are loaded by name; no device names them.
+const tinyLoad = "virtio_pci virtio_blk virtio_scsi virtio_net sd_mod nvme ahci af_packet vfat nls_cp437 nls_ascii nls_iso8859-1 nls_utf8"
+
+// tiny makes the disk of a tiny recipe: kernel and initramfs on the EFI system
+// partition, nothing else.
+func (b *build) tiny(ctx context.Context) error {
+	root := filepath.Join(b.dir, "root")
+	b.step("unpack packages", strings.Join(b.recipe.Packages, ", "))
+	if err := b.bootstrap(ctx, "extract", root); err != nil {
+		return err
+	}
+	kernel, version, err := findKernel(root)
+	if err != nil {
+		return err
+	}
+	b.step("make initramfs", fmt.Sprintf("%d modules named, and what they need", len(tinyModules)))
+	initrd := filepath.Join(b.dir, "initrd.zst")
+	if err := b.tinyInitrd(ctx, root, version, initrd); err != nil {
+		return fmt.Errorf("make initramfs: %w", err)
+	}
+	l, err := newLayout(b.recipe, b.raw)
+	if err != nil {
+		return err
+	}
+	b.step("install boot loaders", "BIOS, UEFI, Secure Boot")
+	entry := grubEntry{title: b.recipe.Name, kernel: "/vmlinuz", initrd: "/initrd.img", searchUUID: l.espUUID, commandLine: b.recipe.KernelCommandLine}
+	return errors.Join(b.installEFI(ctx, l, entry, [2]string{kernel, "::/vmlinuz"}, [2]string{initrd, "::/initrd.img"}), b.installBIOS(ctx, l))
+}
+
+// findKernel returns the only kernel below root and its version.
+func findKernel(root string) (path, version string, err error) {
+	found, err := filepath.Glob(filepath.Join(root, "boot", "vmlinuz-*"))
+	if err != nil || len(found) != 1 {
+		return "", "", fmt.Errorf("find kernel: %d in the packages, want one", len(found))
+	}
+	_, version, _ = strings.Cut(filepath.Base(found[0]), "vmlinuz-")
+	return found[0], version, nil
+}
+
+func (b *build) tinyInitrd(ctx context.Context, root, version, to string) error {
+	tree := filepath.Join(b.dir, "initrd")
+	for _, dir := range []string{"bin", "etc/acpi/PWRF"} {
+		if err := os.MkdirAll(filepath.Join(tree, dir), 0o755); err != nil {
+			return err
+		}
+	}
+	busybox, err := os.ReadFile(filepath.Join(root, "usr/bin/busybox"))
+	if errors.Is(err, fs.ErrNotExist) {
+		busybox, err = os.ReadFile(filepath.Join(root, "bin/busybox"))
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range []File{
+		{Path: "/bin/busybox", Content: string(busybox), Mode: 0o755},
+		{Path: "/init", Content: tinyInit, Mode: 0o755},
+		{Path: "/etc/udhcpc.sh", Content: tinyUdhcpc, Mode: 0o755},
+		{Path: "/etc/modules", Content: tinyLoad + "\n"},
+		{Path: "/etc/acpi/PWRF/00000080", Content: "#!/bin/sh\npoweroff -f\n", Mode: 0o755},
+	} {
+		if err := writeFile(tree, f); err != nil {
+			return err
+		}
+	}
+	if err := b.copyModules(ctx, root, tree, version); err != nil {
+		return err
+	}
+	archive := filepath.Join(b.dir, "initrd.cpio")
+	if _, err := b.run(ctx, "sh", "-c", `cd "$1" && find . | LC_ALL=C sort | cpio --quiet --reproducible -R 0:0 -H newc -o > "$2"`, "sh", tree, archive); err != nil {
+		return err
+	}
+	return compressFile(archive, to)
+}
+
+// copyModules copies the modules of the list and what they need, and writes the
+// tables that modprobe reads.
+func (b *build) copyModules(ctx context.Context, root, tree, version string) error {
+	from := filepath.Join(root, "lib/modules", version)
+	busybox := filepath.Join(tree, "bin/busybox")
+	if _, err := b.run(ctx, busybox, "depmod", "-b", root, version); err != nil {
+		return err
+	}
+	table, err := os.ReadFile(filepath.Join(from, "modules.dep"))
+	if err != nil {
+		return err
+	}
+	for _, file := range moduleClosure(string(table), tinyModules) {
+		data, err := os.ReadFile(filepath.Join(from, file))
+		if err != nil {
+			return err
+		}
+		if err := writeFile(tree, File{Path: "/lib/modules/" + version + "/" + file, Content: string(data)}); err != nil {
+			return err
+		}
+	}
+	_, err = b.run(ctx, busybox, "depmod", "-b", tree, version)
+	return err
+}
+
+// moduleClosure returns the files of the modules and of what they depend on, from
+// the lines of modules.dep. Modules that the kernel has built in are not there.
+func moduleClosure(table string, names []string) []string {
+	needs := map[string][]string{}
+	byName := map[string]string{}
+	for line := range strings.Lines(table) {
+		file, deps, ok := strings.Cut(strings.TrimSpace(line), ":")
+		if !ok {
+			continue
+		}
+		needs[file] = strings.Fields(deps)
+		name, _, _ := strings.Cut(filepath.Base(file), ".ko")
+		byName[strings.ReplaceAll(name, "-", "_")] = file
+	}
+	var files []string
+	var add func(file string)
+	add = func(file string) {
+		if file == "" || slices.Contains(files, file) {
+			return
+		}
+		files = append(files, file)
+		for _, dep := range needs[file] {
+			add(dep)
+		}
+	}
+	for _, name := range names {
+		add(byName[strings.ReplaceAll(name, "-", "_")])
+	}
+	slices.Sort(files)
+	return files
+}
+
+// compressFile writes a file as one zstd frame, which the kernel unpacks.
+func compressFile(from, to string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithWindowSize(4<<20))
+	if err != nil {
+		return err
+	}
+	defer enc.Close()
+	return os.WriteFile(to, enc.EncodeAll(data, nil), 0o600)
+}
