@@ -86,13 +86,19 @@ func (c Config) networkOptions() [][]byte {
 	var opts [][]byte
 	for _, p := range c.bootProtocols() {
 		for _, i := range order {
-			if c.NICs[i].Model != NICVirtio {
-				p = protocolROM
-			}
-			opts = append(opts, networkOption(p, firstNICSlot+i, c.NICs[i].MAC))
+			opts = append(opts, networkOption(c.NICs[i].loader(p), firstNICSlot+i, c.NICs[i].MAC))
 		}
 	}
 	return opts
+}
+
+// loader is what loads over the card when the firmware would use p: OVMF has no
+// driver of its own for cards other than virtio, so their ROM loads.
+func (n NIC) loader(p networkProtocol) networkProtocol {
+	if n.Model == NICVirtio {
+		return p
+	}
+	return protocolROM
 }
 
 // seedBootOrder writes the network boot options into fresh variables, first in

@@ -35,7 +35,10 @@ func (p *Process) Running() bool { return p.id.running() }
 // Wait returns when the process has ended, or with ctx's error.
 func (p *Process) Wait(ctx context.Context) error {
 	if p.done == nil {
-		return p.waitForeign(ctx)
+		if !p.id.running() {
+			return nil
+		}
+		return WaitPID(ctx, p.id.PID)
 	}
 	select {
 	case <-p.done:
@@ -45,21 +48,18 @@ func (p *Process) Wait(ctx context.Context) error {
 	}
 }
 
-// waitForeign waits for a process that is not our child: its pidfd becomes
-// readable when it ends.
-func (p *Process) waitForeign(ctx context.Context) error {
-	fd, err := unix.PidfdOpen(p.id.PID, unix.PIDFD_NONBLOCK)
+// WaitPID waits for the end of a process that need not be a child of this program:
+// its pidfd becomes readable then. One that does not exist is no error.
+func WaitPID(ctx context.Context, pid int) error {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
 	if errors.Is(err, unix.ESRCH) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("wait for process %d: %w", p.id.PID, err)
+		return fmt.Errorf("wait for process %d: %w", pid, err)
 	}
 	f := os.NewFile(uintptr(fd), "pidfd")
 	defer f.Close()
-	if !p.id.running() {
-		return nil
-	}
 	stop := context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	raw, err := f.SyscallConn()
@@ -71,7 +71,7 @@ func (p *Process) waitForeign(ctx context.Context) error {
 		return n == 1 && err == nil
 	})
 	if err != nil {
-		return contextError(ctx, fmt.Errorf("wait for process %d: %w", p.id.PID, err))
+		return contextError(ctx, fmt.Errorf("wait for process %d: %w", pid, err))
 	}
 	return nil
 }
