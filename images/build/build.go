@@ -63,6 +63,9 @@ func Disk(ctx context.Context, r Recipe, opts Options, use func(ctx context.Cont
 		return fmt.Errorf("build image %s: %w", r.Name, err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := os.Chmod(dir, 0o755); err != nil { // apt downloads as a user of its own
+		return fmt.Errorf("build image %s: %w", r.Name, err)
+	}
 	b := &build{recipe: r, opts: opts, log: opts.Log, dir: dir, raw: filepath.Join(dir, "disk.raw")}
 	if b.log == nil {
 		b.log = io.Discard

@@ -183,8 +183,9 @@ func (r Recipe) checkContent() error {
 func (r Recipe) Digest() master.Digest {
 	document, err := json.Marshal(struct {
 		Builder int
+		Scripts string
 		Recipe  Recipe
-	}{builderVersion, r})
+	}{builderVersion, tinyInit + tinyUdhcpc, r})
 	if err != nil {
 		panic("build: " + err.Error())
 	}

@@ -53,7 +53,8 @@ say "address $(ip -4 -o addr show scope global | awk '{print $4}' | tr '\n' ' ')
 
 if [ -n "$url" ]; then
   case $url in *'$INSTANCE_ID'*) url=${url%%'$INSTANCE_ID'*}$instance${url#*'$INSTANCE_ID'} ;; esac
-  until wget -q -O /dev/null -T 10 --post-data "instance_id=$instance&hostname=$(hostname)&fqdn=$(hostname)" "$url"; do
+  # Debian 12's busybox-static crashes in wget -q and wget -T.
+  until timeout 15 wget -O /dev/null --post-data "instance_id=$instance&hostname=$(hostname)&fqdn=$(hostname)" "$url"; do
     say "phone-home failed, trying again"
     sleep 2
   done
