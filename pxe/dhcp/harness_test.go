@@ -2,6 +2,8 @@ package dhcp
 
 import (
 	"context"
+	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -290,3 +292,7 @@ func lab(mode inventory.DHCPMode, change ...func(*inventory.Network)) inventory.
 	}
 	return n
 }
+
+func newTestLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
+func sameAddr(a, b netip.Addr) bool { return a == b }
