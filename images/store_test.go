@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"ingot/images"
 	"ingot/images/master"
@@ -302,6 +303,48 @@ func TestOpenFindsDamage(t *testing.T) {
 				t.Error("no error")
 			}
 		})
+	}
+}
+
+// TestImportDiskFull imports into a file system of 1 MiB.
+func TestImportDiskFull(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("a small file system needs root: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	store, err := images.NewStore(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Import(context.Background(), rawDisk(t, 7), options()); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("got %v, want no space", err)
+	} else {
+		t.Log(err)
+	}
+	wantEmpty(t, filepath.Join(dir, "tmp"))
+	wantEmpty(t, filepath.Join(dir, "blobs", "sha256"))
+}
+
+// TestNewStoreLeavesRunningImport opens the store again while an import runs.
+func TestNewStoreLeavesRunningImport(t *testing.T) {
+	store, dir := newStore(t)
+	o := options()
+	o.Progress = func(images.ImportProgress) {
+		if _, err := images.NewStore(dir); err != nil {
+			t.Error(err)
+		}
+	}
+	image, err := store.Import(context.Background(), rawDisk(t, 8), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Open(image.Digest); err != nil {
+		t.Error(err)
 	}
 }
 

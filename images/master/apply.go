@@ -12,9 +12,9 @@ import (
 
 // ApplyOptions says how an image is written. The zero value is right for most.
 type ApplyOptions struct {
-	// Workers is how many ranges are fetched, decoded and written at once; 0 is
-	// two for each CPU, so that one waits for the disk while another decodes.
-	// Each takes a buffer of ChunkBytes and one of the largest frame.
+	// Workers is how many ranges are fetched, decoded and written at once, each
+	// over a connection and with two buffers of ChunkBytes. 0 is two for each
+	// CPU, so that one waits for the disk while another decodes, and at most 16.
 	Workers int
 	// RangeBytes is the most that one request asks for; 0 is 8 MiB.
 	RangeBytes int64
@@ -55,7 +55,7 @@ type Progress struct {
 
 func (o ApplyOptions) withDefaults() ApplyOptions {
 	if o.Workers <= 0 {
-		o.Workers = 2 * runtime.GOMAXPROCS(0)
+		o.Workers = min(2*runtime.GOMAXPROCS(0), 16)
 	}
 	if o.RangeBytes <= 0 {
 		o.RangeBytes = 8 << 20
@@ -221,15 +221,22 @@ func (r *applyRun) parallel(ctx context.Context, chunks []int) error {
 	return group.Wait()
 }
 
+// zeroStep is how much is zeroed at once: a disk that can't discard takes about a
+// second for it, and must be seen to work.
+const zeroStep = 128 << 20
+
 func (r *applyRun) clearHoles(ctx context.Context) error {
 	for _, h := range r.m.Holes() {
-		if err := ctx.Err(); err != nil {
-			return err
+		for at := h.Offset; at < h.Offset+h.Length; at += zeroStep {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			length := min(zeroStep, h.Offset+h.Length-at)
+			if err := r.target.Zero(at, length); err != nil {
+				return err
+			}
+			r.events <- event{-1, Progress{DoneBytes: length}}
 		}
-		if err := r.target.Zero(h.Offset, h.Length); err != nil {
-			return err
-		}
-		r.events <- event{-1, Progress{DoneBytes: h.Length}}
 	}
 	return nil
 }
