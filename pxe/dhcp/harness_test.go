@@ -296,3 +296,58 @@ func lab(mode inventory.DHCPMode, change ...func(*inventory.Network)) inventory.
 func newTestLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 func sameAddr(a, b netip.Addr) bool { return a == b }
+
+// scriptedConn receives what a test puts in.
+type scriptedConn struct {
+	*memoryConn
+	in      chan []byte
+	stopped chan struct{}
+	once    sync.Once
+	replies chan *dhcpv4.DHCPv4
+}
+
+func newScriptedConn() *scriptedConn {
+	return &scriptedConn{memoryConn: &memoryConn{}, in: make(chan []byte), stopped: make(chan struct{}),
+		replies: make(chan *dhcpv4.DHCPv4, 1024)}
+}
+
+func (c *scriptedConn) Read(buf []byte) (int, netip.AddrPort, netip.Addr, error) {
+	select {
+	case b := <-c.in:
+		return copy(buf, b), packet{}.from(), packet{}.dest(), nil
+	case <-c.stopped:
+		return 0, netip.AddrPort{}, netip.Addr{}, net.ErrClosed
+	}
+}
+
+func (c *scriptedConn) Stop() error { c.once.Do(func() { close(c.stopped) }); return nil }
+
+func (c *scriptedConn) Send(f []byte) error { return c.Write(f[42:], netip.Addr{}, netip.AddrPort{}) }
+
+// Write passes on replies, and drops them when nobody looks: the network may lose.
+func (c *scriptedConn) Write(b []byte, _ netip.Addr, _ netip.AddrPort) error {
+	msg, err := dhcpv4.FromBytes(b)
+	if err != nil {
+		return err
+	}
+	select {
+	case c.replies <- msg:
+	default:
+	}
+	return nil
+}
+
+// waitFor returns the next reply of a kind to a MAC.
+func (c *scriptedConn) waitFor(t testing.TB, mac string, kind dhcpv4.MessageType) *dhcpv4.DHCPv4 {
+	t.Helper()
+	for deadline := time.After(20 * time.Second); ; {
+		select {
+		case msg := <-c.replies:
+			if msg.ClientHWAddr.String() == mac && msg.MessageType() == kind {
+				return msg
+			}
+		case <-deadline:
+			t.Fatalf("no %s for %s", kind, mac)
+		}
+	}
+}

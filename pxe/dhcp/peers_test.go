@@ -3,6 +3,7 @@ package dhcp
 import (
 	"context"
 	"net/netip"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -72,6 +73,7 @@ func labServices(n *inventory.Network) {
 }
 
 func TestRealClients(t *testing.T) {
+	t.Parallel()
 	if !inNamespace(t, "dhclient", "udhcpc") {
 		return
 	}
@@ -89,7 +91,7 @@ func TestRealClients(t *testing.T) {
 			t.Errorf("udhcpc: %s is %q, want %q", name, vars[name], want)
 		}
 	}
-	row := r.rows[netip.MustParseAddr("10.0.0.100")]
+	row := r.row("10.0.0.100")
 	if row.Hostname != "node7" || row.Use != inventory.AddressLeased {
 		t.Errorf("stored %+v", row)
 	}
@@ -100,5 +102,142 @@ func TestRealClients(t *testing.T) {
 		if vars[name] != want {
 			t.Errorf("dhclient: %s is %q, want %q (the same MAC keeps its address)", name, vars[name], want)
 		}
+	}
+}
+
+// row returns what is stored for an address, while the server runs.
+func (r *rig) row(s string) inventory.Address {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.rows[ip(s)]
+}
+
+// eventually waits until the test's server says yes.
+func eventually(t *testing.T, what string, yes func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for tick := time.NewTicker(20 * time.Millisecond); !yes(); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("timed out: %s", what)
+		}
+	}
+}
+
+// TestRealRelay: a client of another subnet, through dhcrelay with option 82; the
+// address probe goes through the router.
+func TestRealRelay(t *testing.T) {
+	t.Parallel()
+	if !inNamespace(t, "dhcrelay", "udhcpc", "dhclient") {
+		return
+	}
+	relay, client := newHost(t), newHost(t)
+	relay.cable("boot0", "up0")
+	sh(t, "ip", "addr", "add", "10.0.0.1/24", "dev", "boot0")
+	sh(t, "ip", "route", "add", "10.5.0.0/16", "via", "10.0.0.3")
+	relay.run("ip", "addr", "add", "10.0.0.3/24", "dev", "up0")
+	relay.run("ip", "link", "add", "down0", "type", "veth", "peer", "name", "eth0", "netns", client.pid)
+	relay.run("ip", "addr", "add", "10.5.0.1/16", "dev", "down0")
+	relay.run("ip", "link", "set", "down0", "up")
+	client.run("ip", "link", "set", "eth0", "up")
+	relay.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+	relay.run("ip", "addr", "add", "10.5.1.0/16", "dev", "down0") // somebody uses the pool's first
+
+	far := inventory.Network{Name: "far", Subnet: netip.MustParsePrefix("10.5.0.0/16"), Gateway: ip("10.5.0.1"),
+		DHCP: inventory.DHCPAuthoritative, AnyClient: true, LeaseTime: 8 * time.Second,
+		Pools: []inventory.AddressRange{{First: ip("10.5.1.0"), Last: ip("10.5.1.9")}}}
+	r := newRig(t, far)
+	serveHere(t, r, "boot0")
+	relay.start("Sending on   Socket/fallback", "dhcrelay", "-4", "-d", "-a", "-id", "down0", "-iu", "up0", "10.0.0.1")
+	vars := udhcpc(t, client, "eth0")
+	if vars["ip"] != "10.5.1.1" || vars["router"] != "10.5.0.1" || vars["mask"] != "16" {
+		t.Errorf("udhcpc: ip %s, router %s, mask %s", vars["ip"], vars["router"], vars["mask"])
+	}
+	if got := r.row("10.5.1.0"); got.Use != inventory.AddressQuarantined {
+		t.Errorf("the address in use is %+v", got)
+	}
+	client.run("ip", "addr", "flush", "dev", "eth0")
+	vars = dhclient(t, client, "eth0")
+	if vars["new_ip_address"] != "10.5.1.1" {
+		t.Errorf("dhclient: %v", vars["new_ip_address"])
+	}
+	first := r.row("10.5.1.1").Expires
+	client.run("ip", "route", "replace", "default", "via", "10.5.0.1", "dev", "eth0", "onlink")
+	eventually(t, "the lease is renewed, through the router", func() bool { return r.row("10.5.1.1").Expires.After(first) })
+}
+
+// TestRealOtherServer: dnsmasq on the same link is found by the probe, and pauses new
+// leases while it runs.
+func TestRealOtherServer(t *testing.T) {
+	t.Parallel()
+	if !inNamespace(t, "dnsmasq") {
+		return
+	}
+	other := newHost(t)
+	other.cable("boot0", "eth0")
+	sh(t, "ip", "addr", "add", "10.0.0.1/24", "dev", "boot0")
+	other.run("ip", "addr", "add", "10.0.0.2/24", "dev", "eth0")
+	quick := Probing{Within: 600 * time.Millisecond}
+	found, err := ProbeServers(t.Context(), "boot0", quick)
+	if err != nil || len(found) != 0 {
+		t.Fatalf("empty link: %v, %v", found, err)
+	}
+	ground, err := ReadGround("boot0")
+	if err != nil || ground != (Ground{Static: true}) {
+		t.Errorf("ground %+v, %v", ground, err)
+	}
+	r := newRig(t, lab(inventory.DHCPAuthoritative))
+	serveHere(t, r, "boot0")
+	dnsmasq := other.start("DHCP, IP range", "dnsmasq", "-k", "--conf-file=/dev/null", "--port=0", "--log-facility=-",
+		"--interface=eth0", "--bind-interfaces", "--dhcp-range=10.0.0.200,10.0.0.210,1h", "--dhcp-leasefile="+t.TempDir()+"/leases",
+		"--user=root", "--no-ping")
+	found, err = ProbeServers(t.Context(), "boot0", Probing{Within: 10 * time.Second})
+	if err != nil || len(found) != 1 || found[0].IP != ip("10.0.0.2") {
+		t.Fatalf("beside dnsmasq: %v, %v", found, err)
+	}
+	paused := func() bool {
+		r.s.mu.Lock()
+		defer r.s.mu.Unlock()
+		return r.s.pausedBy("lab", time.Now()).IsValid()
+	}
+	eventually(t, "new leases are paused", paused)
+	if err := dnsmasq.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "leases are given again", func() bool { return !paused() })
+}
+
+// TestBesideLibvirt: a DHCP server bound to another bridge of this host, as libvirt has
+// it, keeps its clients, and we have ours.
+func TestBesideLibvirt(t *testing.T) {
+	t.Parallel()
+	if !inNamespace(t, "dnsmasq", "udhcpc") {
+		return
+	}
+	ours, theirs := newHost(t), newHost(t)
+	sh(t, "ip", "link", "set", "lo", "up")
+	for bridge, h := range map[string]*host{"virbr0": theirs, "boot0": ours} {
+		sh(t, "ip", "link", "add", bridge, "type", "bridge")
+		sh(t, "ip", "link", "set", bridge, "up")
+		h.cable(bridge+"p", "eth0")
+		sh(t, "ip", "link", "set", bridge+"p", "master", bridge)
+	}
+	sh(t, "ip", "addr", "add", "10.0.0.1/24", "dev", "boot0")
+	sh(t, "ip", "addr", "add", "192.168.122.1/24", "dev", "virbr0")
+	dnsmasq := exec.Command("dnsmasq", "-k", "--conf-file=/dev/null", "--port=0", "--log-facility=-", "--interface=virbr0",
+		"--except-interface=lo", "--bind-dynamic", "--dhcp-range=192.168.122.2,192.168.122.99", "--dhcp-leasefile="+t.TempDir()+"/leases",
+		"--user=root", "--no-ping", "--dhcp-authoritative")
+	startDaemon(t, dnsmasq, "DHCP, IP range")
+	r := newRig(t, lab(inventory.DHCPAuthoritative))
+	serveHere(t, r, "boot0")
+	if got := udhcpc(t, ours, "eth0")["serverid"]; got != "10.0.0.1" {
+		t.Errorf("our client was served by %s", got)
+	}
+	if got := udhcpc(t, theirs, "eth0")["serverid"]; got != "192.168.122.1" {
+		t.Errorf("their client was served by %s", got)
+	}
+	if len(r.s.links) != 1 || r.s.links[0].Shared != "" {
+		t.Errorf("link %+v shares its port", r.s.links[0].Shared)
 	}
 }
