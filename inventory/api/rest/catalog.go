@@ -22,6 +22,9 @@ func (s *Server) catalog(h huma.API) {
 				return nil, status(inventory.Invalid("network %q at the address of %q", in.Body.Name, in.Name))
 			}
 			err := s.Store.Update(ctx, func(x inventory.Tx) error { return x.PutNetwork(ctx, in.Body) })
+			if err == nil {
+				err = s.NetworksChanged(ctx)
+			}
 			if err != nil {
 				return nil, status(err)
 			}

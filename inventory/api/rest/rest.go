@@ -37,8 +37,10 @@ type Server struct {
 	Images    Images
 	Logs      Logs
 	Version   api.Version
-	Now       func() time.Time
-	Log       *slog.Logger
+	// NetworksChanged is called after a network was put.
+	NetworksChanged func(context.Context) error
+	Now             func() time.Time
+	Log             *slog.Logger
 }
 
 // Handler returns the API below /api/v1.

@@ -1,0 +1,47 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"ingot/inventory"
+	"ingot/inventory/api"
+)
+
+func (a *app) events() *cobra.Command {
+	var o api.EventOptions
+	cmd := &cobra.Command{Use: "events [MACHINE]", Short: "Show what happened, in order", Args: argsAs(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				o.Machine = args[0]
+			}
+			return c.Events(cmd.Context(), o, a.printEvent)
+		}}
+	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on as more comes")
+	cmd.Flags().IntVar(&o.Limit, "limit", 200, "show the newest N, 0 for all")
+	cmd.Flags().Int64Var(&o.After, "after", 0, "show those after this number")
+	return cmd
+}
+
+// printEvent prints one event: a line for people, a JSON line or a YAML document.
+func (a *app) printEvent(e inventory.Event) error {
+	switch a.output {
+	case "json":
+		return json.NewEncoder(a.out).Encode(e)
+	case "yaml":
+		fmt.Fprintln(a.out, "---")
+		return a.document(e)
+	}
+	name := e.Name
+	if name == "" {
+		name = "-"
+	}
+	_, err := fmt.Fprintf(a.out, "%s  %-24s %s\n", e.Time.Local().Format("2006-01-02 15:04:05"), name, e.Text())
+	return err
+}

@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ingot/cmd/ingot/daemon"
+	"ingot/inventory"
+)
+
+func (a *app) network() *cobra.Command {
+	return group("network", "Networks where machines boot", a.networkList(), a.networkAdd())
+}
+
+func (a *app) networkList() *cobra.Command {
+	return &cobra.Command{Use: "list", Short: "List networks", Args: none(), RunE: func(cmd *cobra.Command, _ []string) error {
+		c, err := a.client()
+		if err != nil {
+			return err
+		}
+		ns, err := c.Networks(cmd.Context())
+		if err != nil {
+			return err
+		}
+		type n = inventory.Network
+		return list(a, ns, []column[n]{
+			{"NAME", false, func(x n) string { return x.Name }},
+			{"SUBNET", false, func(x n) string { return x.Subnet.String() }},
+			{"DHCP", false, func(x n) string { return string(x.DHCP) }},
+			{"POOLS", false, func(x n) string { return pools(x) }},
+			{"GATEWAY", false, func(x n) string { return addrText(x) }},
+			{"RESERVATIONS", true, func(x n) string { return fmt.Sprint(len(x.Reservations)) }},
+			{"DOMAIN", true, func(x n) string { return x.Domain }},
+		})
+	}}
+}
+
+func addrText(n inventory.Network) string {
+	if !n.Gateway.IsValid() {
+		return ""
+	}
+	return n.Gateway.String()
+}
+
+func pools(n inventory.Network) string {
+	var out []string
+	for _, p := range n.Pools {
+		out = append(out, p.First.String()+"-"+p.Last.String())
+	}
+	return strings.Join(out, ",")
+}
+
+func (a *app) networkAdd() *cobra.Command {
+	var n daemon.Network
+	var reservations []string
+	cmd := &cobra.Command{Use: "add NAME", Short: "Add or replace a network", Args: exactly(1), RunE: func(cmd *cobra.Command, args []string) error {
+		n.Name = args[0]
+		for _, r := range reservations {
+			mac, ip, ok := strings.Cut(r, "=")
+			if !ok {
+				return usage("--reserve %q (want MAC=ADDRESS)", r)
+			}
+			n.Reservations = append(n.Reservations, daemon.Reservation{MAC: mac, IP: ip})
+		}
+		net, err := n.Inventory()
+		if err != nil {
+			return usageError{err}
+		}
+		c, err := a.client()
+		if err != nil {
+			return err
+		}
+		if err := c.PutNetwork(cmd.Context(), net); err != nil {
+			return err
+		}
+		return a.documentOr(net, func() error { fmt.Fprintf(a.out, "%s: %s, DHCP %s\n", net.Name, net.Subnet, net.DHCP); return nil })
+	}}
+	f := cmd.Flags()
+	f.StringVar(&n.Subnet, "subnet", "", "ADDRESS/BITS")
+	f.StringVar(&n.Gateway, "gateway", "", "default gateway")
+	f.StringSliceVar(&n.DNS, "dns", nil, "DNS servers")
+	f.StringSliceVar(&n.NTP, "ntp", nil, "time servers")
+	f.StringVar(&n.Domain, "domain", "", "DNS domain")
+	f.StringVar(&n.DHCP, "dhcp", "proxy", "proxy, authoritative or off")
+	f.StringSliceVar(&n.Pools, "pool", nil, "dynamic range FIRST-LAST (repeatable)")
+	f.StringArrayVar(&reservations, "reserve", nil, "MAC=ADDRESS (repeatable)")
+	f.DurationVar(&n.LeaseTime, "lease-time", 0, "lease time (default 1h)")
+	f.BoolVar(&n.AnyClient, "any-client", false, "give leases to clients that are not machines too")
+	f.BoolVar(&n.SoleAuthority, "sole-authority", false, "answer NAK to clients without a record")
+	_ = cmd.MarkFlagRequired("subnet") // only fails for an unknown flag
+	return cmd
+}
