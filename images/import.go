@@ -250,6 +250,10 @@ func cleanEnd(r io.Reader) bool {
 	return err == io.EOF
 }
 
+// growProbeBytes is how much larger a disk is imagined to see whether the named
+// partition can be grown on it.
+const growProbeBytes = 64 << 20
+
 // checkRaw refuses a disk that is cut short: no whole number of sectors, or with a
 // partition table that reaches behind its end.
 func checkRaw(raw io.ReaderAt, sizeBytes int64, traits master.Traits) error {
@@ -267,10 +271,12 @@ func checkRaw(raw io.ReaderAt, sizeBytes int64, traits master.Traits) error {
 	if err != nil {
 		return inventory.Invalid("the disk is damaged or cut short: %v", err)
 	}
-	if traits.GrowPartition != "" {
-		if _, err := table.Find(traits.GrowPartition); err != nil {
-			return inventory.Invalid("grow: %v", err)
-		}
+	if traits.GrowPartition == "" {
+		return nil
+	}
+	table.DiskBytes += growProbeBytes
+	if err := table.Grow(traits.GrowPartition, 0); err != nil {
+		return inventory.Invalid("the partition to grow: %v", err)
 	}
 	return nil
 }
