@@ -276,9 +276,7 @@ func TestConflictInGroup(t *testing.T) {
 		}
 		group = append(group, out)
 	}
-	before := len(r.conn.sent)
-	r.s.commitGroup(context.Background(), group)
-	if got := len(r.conn.sent) - before; got != 2 {
+	if got := len(r.s.commitGroup(context.Background(), group)); got != 2 {
 		t.Errorf("%d ACKs, want 2", got)
 	}
 	if got := r.lease(packet{mac: mac(0)}).YourIPAddr.String(); got == bad.String() {

@@ -29,6 +29,9 @@ func (s *Server) authoritative(ctx context.Context, r *request, n *inventory.Net
 	v.served = n.AnyClient || r.netboot || !v.stranger
 	verdict := v.decide()
 	low := b.stock.low(now)
+	if verdict.park && b.park(r.from) {
+		verdict.why = ""
+	}
 	s.mu.Unlock()
 	if low {
 		s.wakeRefill()
@@ -69,6 +72,8 @@ type verdict struct {
 	name string
 	rows []inventory.Address
 	why  string
+	// park: answer when the stock is filled again.
+	park bool
 	// other is the server that the client chose instead.
 	other netip.Addr
 	// announce is an event that goes with it.
@@ -110,8 +115,9 @@ func (v *visit) discover() verdict {
 
 func (v *visit) nothingFree() verdict {
 	b := v.book
+	b.stock.missed++
 	if !b.stock.exhausted {
-		return quiet("no probed address in stock yet")
+		return verdict{why: "no probed address in stock yet", park: !v.from.parked}
 	}
 	out := quiet("no free address: all %d are taken", b.stock.size)
 	if !b.stock.announced {

@@ -46,7 +46,9 @@ func BenchmarkExchange(b *testing.B) {
 		if !ok || ack.reply.MessageType() != dhcpv4.MessageTypeAck {
 			b.Fatalf("no ACK for %d", n)
 		}
-		r.s.commitGroup(context.Background(), []outgoing{ack})
+		for _, out := range r.s.commitGroup(context.Background(), []outgoing{ack}) {
+			r.s.send(out)
+		}
 	}
 }
 

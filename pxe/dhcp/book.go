@@ -2,6 +2,7 @@ package dhcp
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"ingot/inventory"
@@ -31,6 +32,30 @@ type book struct {
 	strangers []netip.Addr
 
 	stock stock
+	// parked are DISCOVERs that found the stock empty.
+	parked []inbound
+}
+
+// parkedMax bounds the DISCOVERs that wait for the stock; the others are repeated by
+// their clients.
+const parkedMax = 256
+
+// park keeps a DISCOVER until the stock is filled, and reports whether there was room.
+func (b *book) park(in inbound) bool {
+	if len(b.parked) >= parkedMax {
+		return false
+	}
+	in.data = slices.Clone(in.data)
+	in.parked = true
+	b.parked = append(b.parked, in)
+	return true
+}
+
+// unpark returns what waits.
+func (b *book) unpark() []inbound {
+	waiting := b.parked
+	b.parked = nil
+	return waiting
 }
 
 // holding is one address that somebody has, had, or was offered.

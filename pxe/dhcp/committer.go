@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -18,16 +19,24 @@ const (
 	commitTime = 10 * time.Second
 )
 
-// commit makes leases durable in groups and sends the replies that wait for them:
-// whatever waits goes into the next group; there is no timer. It ends when the channel
-// is closed and empty.
+// commit makes leases durable in groups: whatever waits goes into the next group; there
+// is no timer. The replies that waited for a group are sent while the next one is
+// written. It ends when the channel is closed and empty.
 func (s *Server) commit(ctx context.Context) {
-	var group []outgoing
+	durable := make(chan []outgoing, 1)
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		for group := range durable {
+			for _, out := range group {
+				s.send(out)
+			}
+		}
+	})
 	for first := range s.commits {
-		group = append(group[:0], first)
-		group = s.gather(group)
-		s.commitGroup(ctx, group)
+		durable <- s.commitGroup(ctx, s.gather([]outgoing{first}))
 	}
+	close(durable)
+	sending.Wait()
 }
 
 func (s *Server) gather(group []outgoing) []outgoing {
@@ -45,19 +54,20 @@ func (s *Server) gather(group []outgoing) []outgoing {
 	return group
 }
 
-// commitGroup writes a group at once; if that is refused, each of it alone, so that one
-// conflict does not keep an address from the others.
-func (s *Server) commitGroup(ctx context.Context, group []outgoing) {
+// commitGroup writes a group at once and returns what can be sent; if it is refused,
+// each of it alone, so that one conflict does not keep an address from the others.
+func (s *Server) commitGroup(ctx context.Context, group []outgoing) []outgoing {
 	err := s.write(ctx, group)
 	if err != nil && len(group) > 1 && errors.Is(err, inventory.ErrConflict) {
+		var done []outgoing
 		for i := range group {
-			s.commitGroup(ctx, group[i:i+1])
+			done = append(done, s.commitGroup(ctx, group[i:i+1])...)
 		}
-		return
+		return done
 	}
 	if err != nil {
 		s.refused(group, err)
-		return
+		return nil
 	}
 	s.mu.Lock()
 	for _, out := range group {
@@ -68,9 +78,7 @@ func (s *Server) commitGroup(ctx context.Context, group []outgoing) {
 		}
 	}
 	s.mu.Unlock()
-	for _, out := range group {
-		s.send(out)
-	}
+	return group
 }
 
 func (s *Server) write(ctx context.Context, group []outgoing) error {

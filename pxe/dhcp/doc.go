@@ -24,9 +24,10 @@
 //     iPXE and the installed system of one machine each send their own, and a lease for
 //     each would need three addresses. A client identifier that comes back with another
 //     MAC is the same client with another NIC (RFC 2131 section 4.2).
-//   - Addresses are probed before they are offered, never while a client waits: see
-//     stock.go. A DISCOVER that finds the stock empty gets no answer, and is repeated by
-//     the client one to four seconds later.
+//   - Addresses are probed before they are offered, not while a client waits: see
+//     stock.go. Only a DISCOVER that finds the stock empty waits for the round of probes
+//     under way (a fifth of a second), and of those only a few hundred; the others are
+//     repeated by their clients.
 //   - A flood of unknown MACs holds at most half of the free addresses as offers, and
 //     waits behind known machines in the queue.
 //   - UEFI in proxy mode gets no option 43: several firmwares reject the offer that says

@@ -41,7 +41,9 @@ func (s *Server) work(ctx context.Context) {
 		if out, ok := s.handle(ctx, p.inbound); ok {
 			s.dispatch(out)
 		}
-		s.buffers.Put(p.buf)
+		if p.buf != nil {
+			s.buffers.Put(p.buf)
+		}
 	}
 }
 

@@ -190,7 +190,9 @@ func (r *rig) deliver(in inbound) {
 		return
 	}
 	if len(out.rows) > 0 {
-		r.s.commitGroup(context.Background(), []outgoing{out})
+		for _, out := range r.s.commitGroup(context.Background(), []outgoing{out}) {
+			r.s.send(out)
+		}
 	} else {
 		r.s.send(out)
 	}

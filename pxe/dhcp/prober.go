@@ -82,7 +82,11 @@ func (s *Server) restock(ctx context.Context, b *book) {
 	s.mu.Lock()
 	rows := b.inUse(used, now)
 	b.probedFree(without(ips, used), now)
+	parked := b.unpark()
 	s.mu.Unlock()
+	for _, in := range parked {
+		s.queue.put(queued{inbound: in}, true)
+	}
 	if len(rows) == 0 {
 		return
 	}

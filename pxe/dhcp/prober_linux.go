@@ -17,9 +17,11 @@ import (
 )
 
 const (
-	// Two probes, each with this time for the answer.
+	// Two probes, each with this time for the answer; one when so many are asked for
+	// at once that the link is busy with us anyway.
 	probes    = 2
 	probeWait = 100 * time.Millisecond
+	rushed    = 2048
 )
 
 // wireProber asks by ARP on the link (RFC 5227 section 2.1.1, with our waits: a client
@@ -47,7 +49,11 @@ func (p wireProber) InUse(ctx context.Context, link *Link, ips []netip.Addr) (ma
 	for _, ip := range ips {
 		asked[ip] = true
 	}
-	for range probes {
+	rounds := probes
+	if len(ips) >= rushed {
+		rounds = 1
+	}
+	for range rounds {
 		for i, ip := range ips {
 			if _, ok := used[ip]; !ok {
 				err = errors.Join(err, w.ask(ip, uint16(i)))

@@ -92,7 +92,7 @@ func (s *Server) receive(l *Link, c Conn, port4011 bool) error {
 		}
 		failures = 0
 		s.stats.Received.Add(1)
-		p := queued{inbound{l, port4011, source, dest, buf[:n]}, buf}
+		p := queued{inbound{link: l, port4011: port4011, source: source, dest: dest, data: buf[:n]}, buf}
 		if !s.queue.put(p, s.isKnown(p.data)) {
 			s.stats.Dropped.Add(1)
 			s.buffers.Put(buf)

@@ -57,6 +57,8 @@ type inbound struct {
 	// dest is the address it was sent to: broadcast, or one of ours.
 	dest netip.Addr
 	data []byte
+	// parked: it has waited for the stock once, and does not again.
+	parked bool
 }
 
 // unicast reports whether the packet was sent to one of our addresses.

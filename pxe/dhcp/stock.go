@@ -8,8 +8,8 @@ import (
 	"ingot/inventory"
 )
 
-// The stock of addresses that proved to be free. Its level follows the demand: twice
-// what was taken in the last round of probes.
+// The stock of addresses that proved to be free. Its level follows the demand: four
+// times what was taken since the last round of probes.
 const (
 	stockMin = 1024
 	stockMax = 16384
@@ -28,9 +28,11 @@ type stock struct {
 	// pool and next are where the search for candidates goes on.
 	pool int
 	next netip.Addr
-	// taken counts since the last round of probes, level is what to fill up to.
-	taken int
-	level int
+	// taken counts since the last round of probes, missed those that found nothing;
+	// level is what to fill up to.
+	taken  int
+	missed int
+	level  int
 	// exhausted: the last search found no candidate, and it is not worth another
 	// before retry. announced: that was told.
 	exhausted, announced bool
@@ -101,14 +103,14 @@ func (s *stock) want(now time.Time) int {
 		delete(s.at, s.queue[0].ip)
 		s.queue = s.queue[1:]
 	}
-	s.level = min(max(stockMin, s.level/2, 2*s.taken), s.size, stockMax)
-	s.taken = 0
+	s.level = min(max(stockMin, s.level*15/16, 4*(s.taken+s.missed)), s.size, stockMax)
+	s.taken, s.missed = 0, 0
 	return s.level - len(s.at)
 }
 
 // low reports whether it is time for more probes.
 func (s *stock) low(now time.Time) bool {
-	return len(s.at) < s.level/2+1 && !now.Before(s.retry)
+	return len(s.at) < s.level*3/4+1 && !now.Before(s.retry)
 }
 
 // advance returns the next address of the pools, round and round.
@@ -156,6 +158,7 @@ func (b *book) candidates(now time.Time) []netip.Addr {
 	if len(ips) == 0 {
 		b.stock.retry = now.Add(searchAgain)
 		b.stock.exhausted = len(b.stock.at) == 0
+		b.parked = nil
 	}
 	return ips
 }
