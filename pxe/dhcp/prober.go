@@ -74,12 +74,14 @@ func (s *Server) restock(ctx context.Context, b *book) {
 	if ctx.Err() != nil {
 		return
 	}
-	if err != nil {
-		s.log.Error("probe addresses", "network", net.Name, "err", err)
-		return
-	}
 	now := s.cfg.Now()
 	s.mu.Lock()
+	if err != nil {
+		b.stock.retry = now.Add(searchAgain)
+		s.mu.Unlock()
+		s.logOnce("probe "+net.Name+err.Error(), "addresses can't be probed: no new leases", "network", net.Name, "err", err)
+		return
+	}
 	rows := b.inUse(used, now)
 	b.probedFree(without(ips, used), now)
 	parked := b.unpark()

@@ -22,6 +22,9 @@ const (
 	probes    = 2
 	probeWait = 100 * time.Millisecond
 	rushed    = 2048
+	// burst probes are sent at a time, with a pause for everybody else on the link.
+	burst = 128
+	pause = 4 * time.Millisecond
 )
 
 // wireProber asks by ARP on the link (RFC 5227 section 2.1.1, with our waits: a client
@@ -39,15 +42,31 @@ func (p wireProber) InUse(ctx context.Context, link *Link, ips []netip.Addr) (ma
 	if err != nil {
 		return nil, fmt.Errorf("open address probe: %w", err)
 	}
-	found := make(chan answered, 64)
+	q := inquiry{wire: w, after: p.after, found: make(chan answered, 64), asked: map[netip.Addr]bool{}, used: map[netip.Addr]inventory.MAC{}}
 	go func() {
-		defer close(found)
-		w.answers(func(a answered) { found <- a })
+		defer close(q.found)
+		w.answers(func(a answered) { q.found <- a })
 	}()
-	used := map[netip.Addr]inventory.MAC{}
-	asked := map[netip.Addr]bool{}
+	err = errors.Join(q.rounds(ctx, ips), w.Close())
+	for a := range q.found {
+		q.note(a)
+	}
+	return q.used, err
+}
+
+// inquiry is one call of InUse.
+type inquiry struct {
+	wire
+	after func(time.Duration) <-chan time.Time
+	// found closes when answers ends.
+	found chan answered
+	asked map[netip.Addr]bool
+	used  map[netip.Addr]inventory.MAC
+}
+
+func (q *inquiry) rounds(ctx context.Context, ips []netip.Addr) error {
 	for _, ip := range ips {
-		asked[ip] = true
+		q.asked[ip] = true
 	}
 	rounds := probes
 	if len(ips) >= rushed {
@@ -55,20 +74,42 @@ func (p wireProber) InUse(ctx context.Context, link *Link, ips []netip.Addr) (ma
 	}
 	for range rounds {
 		for i, ip := range ips {
-			if _, ok := used[ip]; !ok {
-				err = errors.Join(err, w.ask(ip, uint16(i)))
+			if _, ok := q.used[ip]; ok {
+				continue
 			}
-			collect(found, asked, used)
+			if err := q.ask(ip, uint16(i)); err != nil {
+				return fmt.Errorf("probe %s: %w", ip, err)
+			}
+			if i%burst == burst-1 {
+				q.collect(ctx, pause)
+			}
 		}
-		wait(ctx, p.after(probeWait), found, asked, used)
+		q.collect(ctx, probeWait)
 	}
-	if cerr := w.Close(); cerr != nil {
-		err = errors.Join(err, cerr)
+	return ctx.Err()
+}
+
+// collect notes answers for a time.
+func (q *inquiry) collect(ctx context.Context, d time.Duration) {
+	for until := q.after(d); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-until:
+			return
+		case a, ok := <-q.found:
+			if !ok {
+				return
+			}
+			q.note(a)
+		}
 	}
-	for a := range found {
-		note(a, asked, used)
+}
+
+func (q *inquiry) note(a answered) {
+	if q.asked[a.ip] {
+		q.used[a.ip] = a.mac
 	}
-	return used, err
 }
 
 // wire is one way to ask for addresses.
@@ -82,42 +123,6 @@ type wire interface {
 type answered struct {
 	ip  netip.Addr
 	mac inventory.MAC
-}
-
-func note(a answered, asked map[netip.Addr]bool, used map[netip.Addr]inventory.MAC) {
-	if asked[a.ip] {
-		used[a.ip] = a.mac
-	}
-}
-
-func collect(found <-chan answered, asked map[netip.Addr]bool, used map[netip.Addr]inventory.MAC) {
-	for {
-		select {
-		case a, ok := <-found:
-			if !ok {
-				return
-			}
-			note(a, asked, used)
-		default:
-			return
-		}
-	}
-}
-
-func wait(ctx context.Context, until <-chan time.Time, found <-chan answered, asked map[netip.Addr]bool, used map[netip.Addr]inventory.MAC) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-until:
-			return
-		case a, ok := <-found:
-			if !ok {
-				return
-			}
-			note(a, asked, used)
-		}
-	}
 }
 
 // arpWire asks on a link.
