@@ -213,7 +213,7 @@ func TestPort4011(t *testing.T) {
 		if got := fieldsOf(reply); reply.MessageType() != dhcpv4.MessageTypeAck || got.File != "loader.efi" || got.Option43 != "" {
 			t.Errorf("%s: %s %+v", mode, reply.MessageType(), got)
 		}
-		if got := r.clients[0]; got.IP.String() != "10.0.0.77" || !got.Port4011 {
+		if got := r.clients[0]; got.IP.String() != "10.0.0.77" || !got.Port4011 || got.Proxy != (mode == inventory.DHCPProxy) {
 			t.Errorf("%s: client %+v", mode, got)
 		}
 	}

@@ -85,6 +85,7 @@ func (s *Server) handle(ctx context.Context, in inbound) (outgoing, bool) {
 		s.logOnce("address "+in.link.Name, "interface has no IPv4 address: can't answer", "interface", in.link.Name)
 		return outgoing{}, false
 	}
+	r.boot.Proxy = mode == inventory.DHCPProxy
 	r.boot.Server = in.link.address(in.dest, net.Subnet)
 	var a answer
 	switch {

@@ -11,7 +11,6 @@ import (
 // address to a DISCOVER that speaks PXE or HTTP boot (PXE 2.1 section 2.2.3), nothing
 // else. It notes which server a client chooses.
 func (s *Server) proxy(ctx context.Context, r *request, server netip.Addr) answer {
-	r.boot.Proxy = true
 	switch {
 	case r.kind == dhcpv4.MessageTypeRequest && r.serverID.IsValid() && r.serverID != server:
 		s.otherChosen(r, r.serverID)
@@ -27,9 +26,9 @@ func (s *Server) proxy(ctx context.Context, r *request, server netip.Addr) answe
 }
 
 // bootServer answers on UDP 4011: UEFI asks there for the boot file once it has its
-// address, whoever gave that (PXE 2.1 section 2.2.4).
+// address, whoever gave that (PXE 2.1 section 2.2.4). OVMF does so even when our own
+// offer named the file.
 func (s *Server) bootServer(ctx context.Context, r *request, server netip.Addr) answer {
-	r.boot.Proxy = true
 	if r.kind != dhcpv4.MessageTypeRequest && r.kind != dhcpv4.MessageTypeInform {
 		return silence("port 4011 takes only REQUEST and INFORM")
 	}
