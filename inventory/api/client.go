@@ -97,13 +97,13 @@ func (c *Client) Image(ctx context.Context, ref string) (i inventory.Image, err 
 	return i, c.call(ctx, http.MethodGet, "/images/"+url.PathEscape(ref), nil, &i)
 }
 
-// ImportImage has the server import a file; f is told of the progress.
-func (c *Client) ImportImage(ctx context.Context, in ImageImport, f func(WorkLine)) (inventory.Image, error) {
+// Import has the server import a file; f is told of the progress.
+func (c *Client) Import(ctx context.Context, in ImageImport, f func(WorkLine)) (inventory.Image, error) {
 	return c.work(ctx, "/images/import", in, f)
 }
 
-// BuildImage has the server build a recipe; f is told of the progress.
-func (c *Client) BuildImage(ctx context.Context, in ImageBuild, f func(WorkLine)) (inventory.Image, error) {
+// Build has the server build a recipe; f is told of the progress.
+func (c *Client) Build(ctx context.Context, in ImageBuild, f func(WorkLine)) (inventory.Image, error) {
 	return c.work(ctx, "/images/build", in, f)
 }
 

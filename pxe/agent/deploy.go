@@ -34,11 +34,15 @@ func (a *Agent) deploy(ctx context.Context, o agentapi.Order, rep *inventory.Rep
 	if err != nil {
 		return err
 	}
+	seed, err := agentapi.UnpackSeed(d.Seed)
+	if err != nil {
+		return refuse("%v", err)
+	}
 	target, err := master.OpenDevice("/dev/" + disk.Name)
 	if err != nil {
 		return err
 	}
-	err = a.writeDisk(ctx, o, m, target, rep)
+	err = a.writeDisk(ctx, &job{order: o, manifest: m, seed: seed, disk: target, report: rep})
 	return errors.Join(err, target.Close())
 }
 
@@ -55,20 +59,30 @@ func (a *Agent) manifest(ctx context.Context, d *agentapi.Deploy) (*master.Manif
 	return master.ParseManifestDigest(doc, want)
 }
 
-func (a *Agent) writeDisk(ctx context.Context, o agentapi.Order, m *master.Manifest, disk *master.Device, rep *inventory.Report) error {
-	done, err := mayWrite(o, m, disk)
+// job is one write order with what it needs.
+type job struct {
+	order    agentapi.Order
+	manifest *master.Manifest
+	seed     []byte
+	disk     *master.Device
+	report   *inventory.Report
+}
+
+func (a *Agent) writeDisk(ctx context.Context, j *job) error {
+	o, disk := j.order, j.disk
+	done, err := mayWrite(j)
 	if err != nil || done {
 		return err
 	}
-	a.log.Info("write", "image", o.Deploy.Image, "disk", rep.Disk, "generation", o.Generation)
+	a.log.Info("write", "image", o.Deploy.Image, "disk", j.report.Disk, "generation", o.Generation)
 	mark := marker{Inventory: o.Inventory, Machine: o.Deploy.Machine, Generation: o.Generation, Image: o.Deploy.Image, State: markerWriting, At: time.Now().UTC()}
 	if err := writeMarker(disk, mark); err != nil {
 		return err
 	}
-	if err := a.apply(ctx, o, m, disk, rep); err != nil {
+	if err := a.apply(ctx, j); err != nil {
 		return err
 	}
-	esp, err := a.finish(o, m, disk)
+	esp, err := a.finish(j)
 	if err != nil {
 		return err
 	}
@@ -81,11 +95,12 @@ func (a *Agent) writeDisk(ctx context.Context, o agentapi.Order, m *master.Manif
 
 // mayWrite is the last look before the first byte. done means that the marker says this
 // very order was carried out on this disk.
-func mayWrite(o agentapi.Order, m *master.Manifest, disk *master.Device) (done bool, err error) {
+func mayWrite(j *job) (done bool, err error) {
+	o, m, disk := j.order, j.manifest, j.disk
 	if err := m.CheckTarget(disk); err != nil {
 		return false, &permanentError{reason: err.Error() + ": nothing was written"}
 	}
-	if need := m.LogicalBytes + int64(len(o.Deploy.Seed)) + 4<<20; disk.SizeBytes() < need {
+	if need := m.LogicalBytes + int64(len(j.seed)) + 4<<20; disk.SizeBytes() < need {
 		return false, refuse("image and seed need %s, the disk has %s: nothing was written", inventory.FormatBytes(need), inventory.FormatBytes(disk.SizeBytes()))
 	}
 	mark, err := readMarker(disk, disk.SizeBytes(), disk.SectorBytes())
@@ -113,14 +128,15 @@ func mayWrite(o agentapi.Order, m *master.Manifest, disk *master.Device) (done b
 }
 
 // apply streams the image to the disk, and reads it back when asked.
-func (a *Agent) apply(ctx context.Context, o agentapi.Order, m *master.Manifest, disk *master.Device, rep *inventory.Report) error {
+func (a *Agent) apply(ctx context.Context, j *job) error {
+	o, m, disk := j.order, j.manifest, j.disk
 	meter := newMeter("write")
 	opts := master.ApplyOptions{Progress: func(p master.Progress) {
 		a.beats.set(o.Generation, meter.at(p.DoneBytes, p.TotalBytes, p.WireBytes))
 	}}
 	src := master.HTTPSource{Client: a.http, URL: a.params.HTTP + o.Deploy.DataPath}
 	p, err := master.Apply(ctx, m, src, disk, opts)
-	rep.WireBytes, rep.RefetchedChunks = p.WireBytes, p.Refetched
+	j.report.WireBytes, j.report.RefetchedChunks = p.WireBytes, p.Refetched
 	if p.Refetched > 0 || p.Retries > 0 {
 		a.log.Warn("transfer was not clean", "refetched", p.Refetched, "retries", p.Retries)
 	}
@@ -135,35 +151,24 @@ func (a *Agent) apply(ctx context.Context, o agentapi.Order, m *master.Manifest,
 
 // finish fits the partition table to the disk: the named partition grows, the marker
 // and the seed get theirs. It returns the EFI system partition, nil without one.
-func (a *Agent) finish(o agentapi.Order, m *master.Manifest, disk *master.Device) (*espEntry, error) {
+func (a *Agent) finish(j *job) (*espEntry, error) {
+	o, m, disk := j.order, j.manifest, j.disk
 	table, err := master.ReadTable(disk, disk.SizeBytes(), disk.SectorBytes())
 	if err != nil {
 		a.log.Warn("image has no GPT: nothing is grown, and no seed can be placed", "err", err)
-		if len(o.Deploy.Seed) > 0 {
+		if len(j.seed) > 0 {
 			return nil, refuse("image has no GUID partition table, so there is no place for its seed: %v", err)
 		}
 		return nil, nil
 	}
-	seedBytes := (int64(len(o.Deploy.Seed)) + 1<<20 - 1) &^ (1<<20 - 1)
+	seedBytes := (int64(len(j.seed)) + 1<<20 - 1) &^ (1<<20 - 1)
 	if m.GrowPartition != "" {
 		if err := table.Grow(m.GrowPartition, seedBytes+markerPartitionBytes+2<<20); err != nil {
 			return nil, err
 		}
 	}
-	id := func(what string) master.GUID {
-		return master.NewGUID(master.DigestOf([]byte(what + o.Deploy.Machine + o.Deploy.Digest + table.DiskID.String())))
-	}
-	mark, err := table.AddLast(markerType, id("marker"), markerName, markerPartitionBytes)
-	if err != nil {
+	if err := placeSeed(table, j, seedBytes); err != nil {
 		return nil, err
-	}
-	if offset, _ := table.Offset(mark); offset != markerOffset(disk.SizeBytes(), disk.SectorBytes()) {
-		return nil, fmt.Errorf("place marker: partition at %d, marker at %d", offset, markerOffset(disk.SizeBytes(), disk.SectorBytes()))
-	}
-	if seedBytes > 0 {
-		if err := placeSeed(table, disk, id("seed"), o.Deploy.Seed, seedBytes); err != nil {
-			return nil, err
-		}
 	}
 	if err := table.Write(disk); err != nil {
 		return nil, err
@@ -171,13 +176,25 @@ func (a *Agent) finish(o agentapi.Order, m *master.Manifest, disk *master.Device
 	return findESP(table), disk.Sync()
 }
 
-func placeSeed(table *master.Table, disk *master.Device, id master.GUID, seed []byte, sizeBytes int64) error {
-	part, err := table.AddLast(master.TypeBasicData, id, "cidata", sizeBytes)
+// placeSeed adds the last partition: the seed, and behind it the marker.
+func placeSeed(table *master.Table, j *job, seedBytes int64) error {
+	kind, name := master.TypeBasicData, "cidata"
+	if seedBytes == 0 {
+		kind, name = markerType, markerName
+	}
+	id := master.NewGUID(master.DigestOf([]byte(j.order.Deploy.Machine + j.order.Deploy.Digest + table.DiskID.String())))
+	part, err := table.AddLast(kind, id, name, seedBytes+markerPartitionBytes)
 	if err != nil {
 		return err
 	}
 	offset, _ := table.Offset(part)
-	if _, err := disk.WriteAt(seed, offset); err != nil {
+	if want := markerOffset(j.disk.SizeBytes(), j.disk.SectorBytes()); offset+seedBytes != want {
+		return fmt.Errorf("place marker: partition ends at %d, marker is at %d", offset+seedBytes, want)
+	}
+	if seedBytes == 0 {
+		return nil
+	}
+	if _, err := j.disk.WriteAt(j.seed, offset); err != nil {
 		return fmt.Errorf("write seed: %w", err)
 	}
 	return nil

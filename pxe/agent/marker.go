@@ -11,7 +11,7 @@ import (
 	"ingot/images/master"
 )
 
-// The marker stands in a partition of its own, the last on the disk, so that nothing
+// The marker stands at the end of the last partition, behind the seed, so that nothing
 // else is put there; its place follows from the disk's size alone, so that it is found
 // while the partition table is not yet written.
 const (

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,19 +15,25 @@ import (
 	"github.com/u-root/u-root/pkg/cpio"
 )
 
-// stageFile describes the second stage; the first stage vouches for it.
-const stageFile = "/etc/ingot/stage2.json"
+// stageFile describes the second stage; the first stage vouches for it. stageMark is
+// there when the second stage is unpacked already: on boot media, which bring both.
+const (
+	stageFile = "/etc/ingot/stage2.json"
+	stageMark = "/etc/ingot/stage2.unpacked"
+)
 
 // Stage is the second stage as the first one names it.
 type Stage struct {
 	SHA256    string `json:"sha256"`
-	SizeBytes int64  `json:"sizeBytes"`
+	SizeBytes int64  `json:"size_bytes"`
 }
 
 // fetchStage gets the second stage and unpacks it over the root. It is in memory until
-// its hash is checked: a stage that isn't the one named is never unpacked. From media
-// (ingot agent iso) the boot loader has put it at /stage2.img already.
+// its hash is checked: a stage that isn't the one named is never unpacked.
 func fetchStage(ctx context.Context, client *http.Client, url string) error {
+	if _, err := os.Stat(stageMark); err == nil {
+		return nil
+	}
 	text, err := os.ReadFile(stageFile)
 	if err != nil {
 		return fmt.Errorf("second stage: %w", err)
@@ -37,10 +42,7 @@ func fetchStage(ctx context.Context, client *http.Client, url string) error {
 	if err := json.Unmarshal(text, &want); err != nil {
 		return fmt.Errorf("read %s: %w", stageFile, err)
 	}
-	data, err := os.ReadFile("/stage2.img")
-	if errors.Is(err, os.ErrNotExist) {
-		data, err = download(ctx, client, url, want.SizeBytes)
-	}
+	data, err := download(ctx, client, url, want.SizeBytes)
 	if err != nil {
 		return fmt.Errorf("second stage: %w", err)
 	}

@@ -71,7 +71,8 @@ type Deploy struct {
 	NetworkFirst bool               `json:"networkFirst,omitempty"`
 	// Machine is recorded in the marker on the disk.
 	Machine string `json:"machine"`
-	// Seed is the packed CIDATA file system, nil when the image has no use for one.
+	// Seed is the CIDATA file system, through PackSeed; nil when the image has no use for
+	// one.
 	Seed []byte `json:"seed,omitempty"`
 }
 

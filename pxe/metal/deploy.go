@@ -71,5 +71,5 @@ func (o *Orders) seed(ctx context.Context, x inventory.Tx, m *inventory.Machine,
 	if err != nil {
 		return nil, fmt.Errorf("seed of %s: %w", m.Name, err)
 	}
-	return packed, nil
+	return agentapi.PackSeed(packed)
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ingot/cmd/ingot/daemon"
 	"ingot/inventory"
 	"ingot/inventory/api"
 )
@@ -72,6 +74,7 @@ func (a *app) imageShow() *cobra.Command {
 
 func (a *app) imageBuild() *cobra.Command {
 	var in api.ImageBuild
+	var data string
 	cmd := &cobra.Command{Use: "build RECIPE", Short: "Build an image from a recipe: a built-in name or a YAML file", Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in.Recipe = args[0]
@@ -82,18 +85,32 @@ func (a *app) imageBuild() *cobra.Command {
 			case !errors.Is(err, fs.ErrNotExist) || strings.ContainsAny(args[0], "/."):
 				return fmt.Errorf("read recipe: %w", err)
 			}
-			c, err := a.client()
+			work, err := a.imageWorker(data)
 			if err != nil {
 				return err
 			}
 			b := newBar(a.err)
-			image, err := c.BuildImage(cmd.Context(), in, showWork(b))
+			image, err := work.Build(cmd.Context(), in, showWork(b))
 			b.done()
 			return a.imageMade(image, err)
 		}}
+	cmd.Flags().StringVar(&data, "data", "", "work on this data directory without a server")
 	cmd.Flags().StringVar(&in.Channel, "channel", "", "channel to move to the new version (default: stable)")
 	cmd.Flags().BoolVar(&in.Force, "force", false, "build again even if the recipe didn't change")
 	return cmd
+}
+
+// imageWorker is the server, or a data directory.
+type imageWorker interface {
+	Build(ctx context.Context, in api.ImageBuild, progress func(api.WorkLine)) (inventory.Image, error)
+	Import(ctx context.Context, in api.ImageImport, progress func(api.WorkLine)) (inventory.Image, error)
+}
+
+func (a *app) imageWorker(data string) (imageWorker, error) {
+	if data != "" {
+		return daemon.LocalImages(data)
+	}
+	return a.client()
 }
 
 func showWork(b *bar) func(api.WorkLine) {
@@ -119,6 +136,7 @@ func (a *app) imageMade(image inventory.Image, err error) error {
 
 func (a *app) imageImport() *cobra.Command {
 	in := api.ImageImport{FirstBoot: "cloud-init"}
+	var data string
 	cmd := &cobra.Command{Use: "import FILE", Short: "Import a disk image that the server can read (raw, raw.zst, qcow2, vmdk, vhdx)", Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := filepath.Abs(args[0])
@@ -126,16 +144,17 @@ func (a *app) imageImport() *cobra.Command {
 				return fmt.Errorf("find %s: %w", args[0], err)
 			}
 			in.Path = path
-			c, err := a.client()
+			work, err := a.imageWorker(data)
 			if err != nil {
 				return err
 			}
 			b := newBar(a.err)
-			image, err := c.ImportImage(cmd.Context(), in, showWork(b))
+			image, err := work.Import(cmd.Context(), in, showWork(b))
 			b.done()
 			return a.imageMade(image, err)
 		}}
 	f := cmd.Flags()
+	f.StringVar(&data, "data", "", "work on this data directory without a server")
 	f.StringVar(&in.Name, "name", "", "name of the image")
 	f.StringVar(&in.Format, "format", "", "raw, raw.zst, qcow2, vmdk or vhdx (default: by its first bytes)")
 	f.StringVar(&in.SHA256, "sha256", "", "what the file must hash to, in hex")

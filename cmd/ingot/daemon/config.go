@@ -84,7 +84,7 @@ type Reservation struct {
 
 // defaults by key; the keys are also what INGOT_* variables may set.
 var defaults = map[string]any{
-	"data": "/var/lib/ingot", "database": "", "interfaces": []string{}, "dhcp": "", "discover": true, "kernel_args": "",
+	"data": "/var/lib/ingot", "database": "", "interfaces": []string{}, "dhcp": "", "discover": true, "kernel_args": "console=tty0 console=ttyS0,115200 panic=30",
 	"admin.listen": "127.0.0.1:7470", "machine.http_port": 7480, "machine.tls_port": 7443, "machine.netconsole_port": 6666,
 	"log.level": "info", "log.format": "text",
 }

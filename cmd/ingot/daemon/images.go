@@ -23,6 +23,48 @@ type imageWork struct {
 	now    func() time.Time
 }
 
+// LocalImages works on the image store of a data directory without a server; a server
+// that runs on the same directory notices within rescanEvery.
+func LocalImages(data string) (*LocalWork, error) {
+	store, err := images.NewStore(filepath.Join(data, "images"))
+	if err != nil {
+		return nil, err
+	}
+	return &LocalWork{&imageWork{images: store, dir: data, now: time.Now}}, nil
+}
+
+// LocalWork is image work without a server.
+type LocalWork struct{ work *imageWork }
+
+// Import is as the API's.
+func (l *LocalWork) Import(ctx context.Context, in api.ImageImport, progress func(api.WorkLine)) (inventory.Image, error) {
+	return l.work.Import(ctx, in, progress)
+}
+
+// Build is as the API's.
+func (l *LocalWork) Build(ctx context.Context, in api.ImageBuild, progress func(api.WorkLine)) (inventory.Image, error) {
+	return l.work.Build(ctx, in, progress)
+}
+
+// rescanEvery is how soon the server sees images that another process stored.
+const rescanEvery = 5 * time.Second
+
+// rescan mirrors the store on disk now and then, until ctx ends.
+func (w *imageWork) rescan(ctx context.Context, failed func(error)) error {
+	tick := time.NewTicker(rescanEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := w.mirror(ctx); err != nil && ctx.Err() == nil {
+			failed(err)
+		}
+	}
+}
+
 // Import implements rest.Images.
 func (w *imageWork) Import(ctx context.Context, in api.ImageImport, progress func(api.WorkLine)) (inventory.Image, error) {
 	if !filepath.IsAbs(in.Path) {
@@ -85,6 +127,9 @@ func recipeOf(in api.ImageBuild) (build.Recipe, error) {
 
 // mirror makes the inventory list what the store on disk has.
 func (w *imageWork) mirror(ctx context.Context) error {
+	if w.store == nil {
+		return nil
+	}
 	list, err := w.images.List(ctx)
 	if err != nil {
 		return fmt.Errorf("list images: %w", err)
@@ -92,6 +137,9 @@ func (w *imageWork) mirror(ctx context.Context) error {
 	points, err := w.images.Channels(ctx)
 	if err != nil {
 		return fmt.Errorf("list channels: %w", err)
+	}
+	if same, err := w.mirrored(ctx, list, points); same || err != nil {
+		return err
 	}
 	return w.store.Update(ctx, func(x inventory.Tx) error {
 		have, err := x.Images(ctx)
@@ -115,6 +163,34 @@ func (w *imageWork) mirror(ctx context.Context) error {
 		}
 		return err
 	})
+}
+
+// mirrored reports whether the inventory has exactly this already.
+func (w *imageWork) mirrored(ctx context.Context, list []inventory.Image, points []inventory.Channel) (same bool, err error) {
+	err = w.store.View(ctx, func(x inventory.Tx) error {
+		have, err := x.Images(ctx)
+		if err != nil {
+			return err
+		}
+		channels, err := x.Channels(ctx)
+		digests := map[string]bool{}
+		for _, image := range have {
+			digests[image.Digest] = true
+		}
+		at := map[string]string{}
+		for _, c := range channels {
+			at[c.Name+":"+c.Channel] = c.Digest
+		}
+		same = true
+		for _, image := range list {
+			same = same && digests[image.Digest]
+		}
+		for _, c := range points {
+			same = same && at[c.Name+":"+c.Channel] == c.Digest
+		}
+		return err
+	})
+	return same, err
 }
 
 func (w *imageWork) added(ctx context.Context, x inventory.Tx, image inventory.Image) error {

@@ -304,6 +304,9 @@ func (d *Daemon) run(ctx context.Context) error {
 	g.Go(func() error { return ended(ctx, d.table.Follow(ctx, d.store, seq)) })
 	g.Go(func() error { return ended(ctx, d.mark.follow(ctx, d.store, seq)) })
 	g.Go(func() error { return d.lifecycle.Run(ctx) })
+	g.Go(func() error {
+		return d.images.rescan(ctx, func(err error) { d.log.Error("rescan images", "err", err) })
+	})
 	g.Go(func() error { return d.boot.Run(ctx) })
 	g.Go(func() error { return d.networks.decide(ctx, d.cfg.Interfaces) })
 	g.Go(func() error { return serveHTTP(ctx, d.adminHandler(), admin) })

@@ -33,7 +33,7 @@ func (s *Server) catalog(h huma.API) {
 }
 
 type networkInput struct {
-	named
+	Name string `path:"name"`
 	Body inventory.Network
 }
 

@@ -61,7 +61,7 @@ func (s *Server) getMachine(ctx context.Context, in *named) (d api.MachineDetail
 }
 
 type deployInput struct {
-	named
+	Name string `path:"name"`
 	Body api.Deploy
 }
 
