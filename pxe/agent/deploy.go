@@ -152,7 +152,7 @@ func (a *Agent) apply(ctx context.Context, j *job) error {
 // finish fits the partition table to the disk: the named partition grows, the marker
 // and the seed get theirs. It returns the EFI system partition, nil without one.
 func (a *Agent) finish(j *job) (*espEntry, error) {
-	o, m, disk := j.order, j.manifest, j.disk
+	m, disk := j.manifest, j.disk
 	table, err := master.ReadTable(disk, disk.SizeBytes(), disk.SectorBytes())
 	if err != nil {
 		a.log.Warn("image has no GPT: nothing is grown, and no seed can be placed", "err", err)
