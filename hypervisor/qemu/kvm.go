@@ -48,7 +48,7 @@ func ProbeKVM(ctx context.Context) (ok bool, reason string) {
 	if known {
 		return ok, reason
 	}
-	err := probe(ctx, AcceleratorKVM)
+	err := probe(ctx, AcceleratorKVM, probeDeadline)
 	if err != nil {
 		reason = err.Error()
 	} else {
@@ -63,7 +63,7 @@ func ProbeKVM(ctx context.Context) (ok bool, reason string) {
 }
 
 // probe runs the boot program with the accelerator.
-func probe(ctx context.Context, accel Accelerator) error {
+func probe(ctx context.Context, accel Accelerator, within time.Duration) error {
 	if accel == AcceleratorKVM {
 		f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
 		if err != nil {
@@ -83,8 +83,8 @@ func probe(ctx context.Context, accel Accelerator) error {
 	if err := os.WriteFile(filepath.Join(dir, "probe"), probeProgram(), 0o600); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, probeDeadline,
-		fmt.Errorf("the guest did not reach its boot program within %v under %s", probeDeadline, accel))
+	ctx, cancel := context.WithTimeoutCause(ctx, within,
+		fmt.Errorf("the guest did not reach its boot program within %v under %s", within, accel))
 	defer cancel()
 	out, err := exec.CommandContext(ctx, bin, "-no-user-config", "-nodefaults", "-display", "none", "-vga", "std",
 		"-machine", "pc", "-accel", string(accel), "-m", "128",

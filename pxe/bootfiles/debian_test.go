@@ -43,8 +43,13 @@ import (
 )
 
 func main() {
+	os.MkdirAll("/proc", 0o755)
+	syscall.Mount("proc", "/proc", "proc", 0, "")
+	line, _ := os.ReadFile("/proc/cmdline")
+	fmt.Printf("command line: %s\n", line)
 	ref, err := os.ReadFile("/etc/ingot/stage2.json")
-	fmt.Printf("the first stage runs: %s %v\n", ref, err)
+	_, second := os.Stat("/etc/ingot/stage2.unpacked")
+	fmt.Printf("the first stage runs: %s %v, second stage there: %v\n", ref, err, second == nil)
 	syscall.Sync()
 	syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF)
 }
@@ -75,6 +80,7 @@ func TestDebian(t *testing.T) {
 	t.Run("sizes", func(t *testing.T) { testSizes(t, set) })
 	t.Run("modules", func(t *testing.T) { testServerModules(t, set) })
 	t.Run("boot", func(t *testing.T) { testBoot(t, ctx, set) })
+	t.Run("media", func(t *testing.T) { testMedia(t, ctx, set) })
 }
 
 func testAllNames(t *testing.T, set *Set) {
@@ -157,4 +163,63 @@ func testBoot(t *testing.T, ctx context.Context, set *Set) {
 		t.Errorf("console: %q, %v", log, err)
 	}
 	t.Logf("from power-on to off again in %v", time.Since(began).Round(100*time.Millisecond))
+}
+
+// testMedia boots the media on each firmware to the agent, with both stages there.
+func testMedia(t *testing.T, ctx context.Context, set *Set) {
+	for _, p := range []string{"qemu-system-x86_64", "xorriso", "grub-mkimage", "mkfs.vfat", "mcopy"} {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skipf("needs %s", p)
+		}
+	}
+	m := Medium{Root: debianRoot(t, ctx), Out: filepath.Join(t.TempDir(), "agent.img"),
+		KernelArgs: []string{"console=ttyS0", "quiet", "x.server=https://192.0.2.1:8443/?a=b&c=$d;e"}}
+	if err := set.ISO(ctx, m); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name     string
+		firmware qemu.Firmware
+		cdrom    bool
+	}{
+		{"bios cd", qemu.FirmwareBIOS, true},
+		{"bios usb", qemu.FirmwareBIOS, false},
+		{"uefi cd", qemu.FirmwareUEFI, true},
+		{"secure boot cd", qemu.FirmwareSecureBoot, true},
+		{"secure boot usb", qemu.FirmwareSecureBoot, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := qemu.Config{Name: "medium", Dir: t.TempDir(), Firmware: tt.firmware, Accelerator: qemu.AcceleratorTCG, MemoryMiB: 1024, Boot: qemu.BootMedia}
+			if tt.cdrom {
+				c.CDROM = m.Out
+			} else {
+				c.USBDisk = m.Out
+			}
+			bootMedium(t, ctx, c, m.KernelArgs[2])
+		})
+	}
+}
+
+func bootMedium(t *testing.T, ctx context.Context, c qemu.Config, arg string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	began := time.Now()
+	p, err := qemu.Start(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Kill()
+	waitErr := p.Wait(ctx)
+	log, err := os.ReadFile(qemu.ConsoleLog(c.Dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"the first stage runs: {", "second stage there: true", arg} {
+		if waitErr != nil || !strings.Contains(string(log), want) {
+			t.Fatalf("wait: %v; console has no %q:\n%q", waitErr, want, log[max(0, len(log)-2000):])
+		}
+	}
+	t.Logf("to the agent and off in %v", time.Since(began).Round(time.Second))
 }

@@ -26,6 +26,10 @@ type StageRef struct {
 // StageRefPath is where the agent finds the StageRef.
 const StageRefPath = "/etc/ingot/stage2.json"
 
+// StageMarkPath exists where the second stage is unpacked: after the agent did it,
+// or from the start on a boot medium, which brings both stages.
+const StageMarkPath = "/etc/ingot/stage2.unpacked"
+
 // checkStatic reports whether path is an x86-64 Linux program that needs no other file.
 func checkStatic(path string) error {
 	f, err := elf.Open(path)
@@ -64,7 +68,7 @@ func (r Recipe) buildStages(ctx context.Context, dir string, m *Manifest) error 
 	if err != nil {
 		return fmt.Errorf("first stage: %w", err)
 	}
-	second, err := p.compressed(ctx, s.second, slices.Concat(s.first, s.second))
+	second, err := p.compressed(ctx, s.second, slices.Concat(s.first, s.second), StageMarkPath)
 	if err != nil {
 		return fmt.Errorf("second stage: %w", err)
 	}
@@ -120,11 +124,15 @@ func (p *packer) head(ctx context.Context) ([]byte, error) {
 }
 
 // compressed packs a stage of modules and compresses it, or takes the compressed
-// archive that an earlier build left beside the set for the same content.
-func (p *packer) compressed(ctx context.Context, names, all []string) ([]byte, error) {
+// archive that an earlier build left beside the set for the same content. marks
+// are empty files in it.
+func (p *packer) compressed(ctx context.Context, names, all []string, marks ...string) ([]byte, error) {
 	a, err := p.pack(ctx, names, all)
 	if err != nil {
 		return nil, err
+	}
+	for _, mark := range marks {
+		a.file(mark[1:], 0o644, nil)
 	}
 	h := sha256.New()
 	if err := a.writeTo(h); err != nil {

@@ -14,14 +14,14 @@ import (
 
 // startDNSMasq runs dnsmasq as the boot server of the rack: a DHCP and TFTP server
 // that is not ours, so a boot proves the rack alone.
-func startDNSMasq(t testing.TB, ctx context.Context, l *Lab, files string) *transcript {
+func startDNSMasq(t testing.TB, ctx context.Context, l *Lab, files, efiLoader string) *transcript {
 	t.Helper()
 	said := new(transcript)
 	cmd := l.Command(ctx, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--log-facility=-",
 		"--user=root", "--interface=boot", "--bind-dynamic", "--dhcp-range=192.0.2.100,192.0.2.150,1h", "--dhcp-leasefile="+filepath.Join(files, "leases"),
 		"--enable-tftp", "--tftp-root="+files,
 		"--dhcp-match=set:ipxe,175", "--dhcp-match=set:efi,option:client-arch,7",
-		"--dhcp-boot=tag:ipxe,script.ipxe", "--dhcp-boot=tag:efi,tag:!ipxe,snponly.efi", "--dhcp-boot=tag:!efi,tag:!ipxe,undionly.kpxe")
+		"--dhcp-boot=tag:ipxe,script.ipxe", "--dhcp-boot=tag:efi,tag:!ipxe,"+efiLoader, "--dhcp-boot=tag:!efi,tag:!ipxe,undionly.kpxe")
 	cmd.Stdout, cmd.Stderr = said, said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -58,6 +58,44 @@ func writeFile(t testing.TB, dir, name string, b []byte) {
 	}
 }
 
+// TestSecureBootFallsBackToPXE asserts that a machine which asks by HTTP first, of
+// a server that only knows PXE, comes to PXE in the same power-on and starts the
+// signed loaders: shim loads GRUB, and GRUB asks for its configuration.
+func TestSecureBootFallsBackToPXE(t *testing.T) {
+	needRack(t, "dnsmasq")
+	if testing.Short() {
+		t.Skip("boots a machine under emulation, two minutes")
+	}
+	files := t.TempDir()
+	for name, path := range map[string]string{
+		"shimx64.efi": "/usr/lib/shim/shimx64.efi.signed",
+		"grubx64.efi": "/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed",
+	} {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Skipf("needs Debian's shim-signed and grub-efi-amd64-signed: %v", err)
+		}
+		writeFile(t, files, name, b)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	l := mustUp(t, Spec{Networks: []Network{bootNetwork()}, Machines: []Machine{
+		{Name: "m1", Firmware: qemu.FirmwareSecureBoot, HTTPFirst: true, MemoryMiB: 512, NICs: []NIC{{Network: "boot"}}}}})
+	said := startDNSMasq(t, ctx, l, files, "shimx64.efi")
+	if err := l.Power(ctx, "m1", On); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	said.expect(t, ctx, "sent "+files+"/shimx64.efi")
+	t.Logf("shim sent %v after power-on", time.Since(began).Round(time.Second))
+	said.expect(t, ctx, "sent "+files+"/grubx64.efi")
+	said.expect(t, ctx, "grub.cfg")
+	log, err := os.ReadFile(l.ConsoleLog("m1"))
+	if err != nil || !strings.Contains(string(log), "Start HTTP Boot over IPv4") {
+		t.Errorf("the firmware did not try HTTP first: %v, %q", err, log)
+	}
+}
+
 // TestBoot switches machines on and waits until dnsmasq has sent them the marker:
 // firmware, DHCP, TFTP, iPXE and its script have worked by then.
 func TestBoot(t *testing.T) {
@@ -89,7 +127,7 @@ func TestBoot(t *testing.T) {
 			l := mustUp(t, Spec{Networks: []Network{bootNetwork(), {Name: "spare"}}, Machines: []Machine{m}})
 			marker := "marker-" + hexHyphen(t, l)
 			writeFile(t, files, marker, []byte("here"))
-			said := startDNSMasq(t, ctx, l, files)
+			said := startDNSMasq(t, ctx, l, files, "snponly.efi")
 			began := time.Now()
 			if err := l.Power(ctx, "m1", On); err != nil {
 				t.Fatal(err)
