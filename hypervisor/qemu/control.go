@@ -86,7 +86,8 @@ func (p *Process) Status(ctx context.Context) (string, error) {
 	return answer.Status, err
 }
 
-// Reset is the reset button: no warning to the guest.
+// Reset is the reset button: no warning to the guest. SeaBIOS does not survive it
+// in the first milliseconds after Start.
 func (p *Process) Reset(ctx context.Context) error {
 	return command(ctx, p.dir, "system_reset", nil, nil)
 }
