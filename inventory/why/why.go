@@ -21,17 +21,25 @@ type Evidence struct {
 	// servers, exhausted pools).
 	Events []inventory.Event
 	Server []inventory.Event
+	// Networks as they are configured.
+	Networks []inventory.Network
 }
 
 // Answer is the result.
 type Answer struct {
+	// Sentences answer, the most important first.
 	Sentences []string
-	Known     bool
-	Try       []string
+	// Known is false when the cause is not known.
+	Known bool
+	// Try says what to do.
+	Try []string
 }
 
+func (a *Answer) say(s string)  { a.Sentences = append(a.Sentences, s) }
+func (a *Answer) hint(s string) { a.Try = append(a.Try, s) }
+
 // gatherEvents is how many of the newest events are looked at.
-const gatherEvents = 200
+const gatherEvents = 300
 
 // Gather reads the evidence about a machine.
 func Gather(ctx context.Context, x inventory.Tx, name string, now time.Time) (Evidence, error) {
@@ -49,22 +57,44 @@ func Gather(ctx context.Context, x inventory.Tx, name string, now time.Time) (Ev
 	if ev.Events, err = x.Events(ctx, inventory.EventQuery{Machine: m.ID, Limit: gatherEvents}); err != nil {
 		return ev, err
 	}
+	if ev.Networks, err = x.Networks(ctx); err != nil {
+		return ev, err
+	}
 	ev.Server, err = x.Events(ctx, inventory.EventQuery{Limit: gatherEvents, Kinds: []inventory.EventKind{
 		inventory.EventOtherDHCP, inventory.EventExhausted, inventory.EventDHCPMode, inventory.EventDeclined}})
 	return ev, err
 }
 
-// Explain answers.
+// rule looks for one cause; false means that it is not this one.
+type rule func(Evidence, *Answer) bool
+
+// Explain answers: the first rule that fits gives the cause.
 func Explain(ev Evidence) Answer {
-	a := Answer{Known: true}
-	s := ev.Machine.Status
-	if s.Error != nil {
-		a.Sentences = append(a.Sentences, s.Error.Step+" failed: "+s.Error.Reason)
-		if s.Error.Try != "" {
-			a.Try = append(a.Try, s.Error.Try)
+	for _, r := range []rule{conflict, hold, standing, resting, alarmed, agentWork, booting} {
+		a := Answer{Known: true}
+		if r(ev, &a) {
+			return a
 		}
-		return a
 	}
-	a.Sentences = append(a.Sentences, "machine is "+string(s.State))
+	return unknown(ev)
+}
+
+// unknown gives the last evidence, and no guess.
+func unknown(ev Evidence) Answer {
+	a := Answer{Sentences: []string{"unknown: the evidence fits no fault that Ingot knows"}}
+	if n := len(ev.Events); n > 0 {
+		e := ev.Events[n-1]
+		a.say("last event, " + ev.ago(e.Time) + ": " + e.Text())
+	}
+	var newest inventory.Sighting
+	for _, s := range ev.Sightings {
+		if s.Last.After(newest.Last) {
+			newest = s
+		}
+	}
+	if newest.Kind != "" {
+		a.say("last seen on the wire, " + ev.ago(newest.Last) + ": " + string(newest.Kind) + " " + newest.Detail)
+	}
+	a.hint("look at its console; ingot events " + ev.Machine.Name + " has all that was recorded")
 	return a
 }
