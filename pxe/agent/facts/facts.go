@@ -1,16 +1,12 @@
-// Package facts reads what a machine has, from sysfs, SMBIOS tables, EFI variables and
-// device ioctls, in Go alone. Every reader takes the root of the tree it reads, so the
-// same code runs on dumps of other machines. What can't be read is named in
-// Facts.Unread; it never fails the rest.
 package facts
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
+	"slices"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,68 +19,92 @@ type Options struct {
 	Root         string
 	BootMAC      inventory.MAC
 	AgentVersion string
-	Log          *slog.Logger
+	// Neighbours are what a listener heard by now; nil for none.
+	Neighbours *Neighbours
+	// Log tells how long the slow readers took; nil means discard.
+	Log *slog.Logger
 }
 
-// Collect reads everything.
+// reading is one run of Collect.
+type reading struct {
+	tree
+	opts   Options
+	log    *slog.Logger
+	smbios smbios
+
+	mu     sync.Mutex
+	unread []string
+}
+
+// note adds a sentence to what could not be read.
+func (r *reading) note(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unread = append(r.unread, fmt.Sprintf(format, args...))
+}
+
+func (r *reading) notes() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(slices.Values(r.unread))
+}
+
+// Collect reads everything. Readers run at the same time; each fills its own part of the
+// facts. The error is ErrInvalid for a Root that is no machine's tree, or ctx's: what a
+// single reader misses is a sentence in Unread. Version and At are left to the server.
 func Collect(ctx context.Context, o Options) (*inventory.Facts, error) {
+	r := &reading{tree: newTree(o.Root), opts: o, log: o.Log}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if !r.exists("sys") || !r.exists("proc") {
+		return nil, inventory.Invalid("root %q (want a directory with sys and proc)", r.root)
+	}
+	r.smbios = r.readSMBIOS()
 	f := &inventory.Facts{}
-	dmi := func(name string) string { return text("/sys/class/dmi/id", name) }
-	f.System = inventory.System{Manufacturer: dmi("sys_vendor"), Product: dmi("product_name"), Serial: dmi("product_serial"), UUID: dmi("product_uuid")}
-	f.Firmware = inventory.Firmware{Vendor: dmi("bios_vendor"), Version: dmi("bios_version"), Date: dmi("bios_date"), Mode: inventory.FirmwareBIOS, SecureBoot: inventory.SecureBootUnsupported}
-	if _, err := os.Stat("/sys/firmware/efi"); err == nil {
-		f.Firmware.Mode, f.Firmware.SecureBoot = inventory.FirmwareUEFI, secureBoot()
+	r.identity(f)
+	f.Firmware = r.firmware()
+	f.Agent = r.agent()
+	var wg sync.WaitGroup
+	r.part(&wg, "tpm", func() { f.TPM = r.tpm(ctx) })
+	r.part(&wg, "cpu", func() { f.CPUs = r.cpus() })
+	r.part(&wg, "memory", func() { f.Memory = r.memory() })
+	r.part(&wg, "disks", func() { f.Disks = r.disks(ctx) })
+	r.part(&wg, "nics", func() { f.NICs = r.nics(ctx) })
+	r.part(&wg, "pci", func() { f.PCI, f.GPUs = r.pci() })
+	r.part(&wg, "bmc", func() { f.BMC = r.bmc(ctx) })
+	wg.Wait()
+	f.Unread = r.notes()
+	return f, ctx.Err()
+}
+
+// slowReader is a time worth a line in the log.
+const slowReader = 500 * time.Millisecond
+
+func (r *reading) part(wg *sync.WaitGroup, name string, read func()) {
+	wg.Go(func() {
+		start := time.Now()
+		read()
+		if took := time.Since(start); took > slowReader {
+			r.log.Info("slow facts", "reader", name, "took", took.Round(time.Millisecond))
+		}
+	})
+}
+
+// agent describes the environment that reads.
+func (r *reading) agent() inventory.AgentFacts {
+	return inventory.AgentFacts{Version: r.opts.AgentVersion, Kernel: r.text("proc/sys/kernel/osrelease"), BootMAC: r.opts.BootMAC}
+}
+
+// architecture as the kernel names it ("x86_64", "aarch64"). /proc/sys/kernel/arch is
+// there since Linux 6.1.
+func (r *reading) architecture() string {
+	if arch := r.text("proc/sys/kernel/arch"); arch != "" || !r.live() {
+		return arch
 	}
 	var u unix.Utsname
-	if unix.Uname(&u) == nil {
-		f.Agent.Kernel = unix.ByteSliceToString(u.Release[:])
+	if err := unix.Uname(&u); err != nil {
+		return ""
 	}
-	f.Agent.Version, f.Agent.BootMAC = o.AgentVersion, o.BootMAC
-	var si unix.Sysinfo_t
-	if unix.Sysinfo(&si) == nil {
-		f.Memory.TotalBytes = int64(si.Totalram) * int64(si.Unit)
-	}
-	disks, err := Disks(ctx)
-	f.Disks = disks
-	nics, _ := filepath.Glob("/sys/class/net/*/device")
-	for _, dev := range nics {
-		dir := filepath.Dir(dev)
-		mac, err := inventory.ParseMAC(text(dir, "address"))
-		if err != nil {
-			continue
-		}
-		driver, _ := os.Readlink(filepath.Join(dev, "driver"))
-		f.NICs = append(f.NICs, inventory.NIC{Name: filepath.Base(dir), MAC: mac, Driver: filepath.Base(driver), Link: text(dir, "carrier") == "1", Boot: mac == o.BootMAC})
-	}
-	return f, err
-}
-
-func secureBoot() inventory.SecureBootState {
-	data, err := os.ReadFile("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c")
-	if err != nil || len(data) < 5 {
-		return inventory.SecureBootUnsupported
-	}
-	if data[4] == 1 {
-		return inventory.SecureBootOn
-	}
-	return inventory.SecureBootOff
-}
-
-func text(dir, name string) string {
-	data, _ := os.ReadFile(filepath.Join(dir, name))
-	return strings.TrimSpace(string(data))
-}
-
-// Disks reads the block devices that can hold a system.
-func Disks(context.Context) ([]inventory.Disk, error) {
-	devs, err := filepath.Glob("/sys/block/*/device")
-	var out []inventory.Disk
-	for _, dev := range devs {
-		dir := filepath.Dir(dev)
-		sectors, _ := strconv.ParseInt(text(dir, "size"), 10, 64)
-		logical, _ := strconv.Atoi(text(dir, "queue/logical_block_size"))
-		out = append(out, inventory.Disk{Name: filepath.Base(dir), Model: text(dev, "model"), Serial: text(dev, "serial"), SizeBytes: sectors * 512,
-			LogicalSectorBytes: logical, Removable: text(dir, "removable") == "1", ReadOnly: text(dir, "ro") == "1"})
-	}
-	return out, err
+	return unix.ByteSliceToString(u.Machine[:])
 }

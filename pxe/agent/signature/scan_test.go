@@ -260,7 +260,7 @@ func TestSmallDisks(t *testing.T) {
 func FuzzScan(f *testing.F) {
 	seed := &sparse{sizeBytes: 1 << 20}
 	seed.gpt(512, [2]uint64{64, 128})
-	head := make([]byte, 32<<10)
+	head := make([]byte, 2048)
 	_, _ = seed.ReadAt(head, 0)
 	f.Add(head, []byte("Intel Raid ISM Cfg Sig. "), false)
 	f.Add([]byte("LUKS\xba\xbe\x00\x02"), []byte{}, true)
@@ -270,12 +270,12 @@ func FuzzScan(f *testing.F) {
 	copy(mbr[512:], mbr[:512])
 	f.Add(mbr, []byte{}, false)
 	f.Fuzz(func(t *testing.T, head, tail []byte, big bool) {
-		size := int64(len(head)+len(tail)) + 1<<20
+		size := int64(len(head)+len(tail)) + 64<<10
 		sector := 512
 		if big {
 			sector = 4096
 		}
-		disk := io.NewSectionReader(bytes.NewReader(append(append(bytes.Clone(head), make([]byte, 1<<20)...), tail...)), 0, size)
+		disk := io.NewSectionReader(bytes.NewReader(append(append(bytes.Clone(head), make([]byte, 64<<10)...), tail...)), 0, size)
 		if _, err := Scan(disk, size, sector); err != nil {
 			t.Fatal(err)
 		}
