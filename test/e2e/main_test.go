@@ -2,11 +2,18 @@ package e2e
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"ingot/images"
+	"ingot/images/master"
 )
 
 // built is what all tests share: the programs, and a data directory with boot files and
@@ -16,6 +23,7 @@ var built struct {
 }
 
 func TestMain(m *testing.M) {
+	flag.Parse()
 	if os.Getenv("INGOT_TEST_E2E") == "" || testing.Short() {
 		os.Exit(m.Run())
 	}
@@ -70,6 +78,59 @@ func prepare(dir string) error {
 		{built.ingot, "image", "build", "debian-12", "--data", built.seedData},
 	} {
 		if err := step(root, cache, args); err != nil {
+			return err
+		}
+	}
+	return bulkyImage(dir)
+}
+
+// bulkyBytes of random data make writing the bulky image long enough to be interrupted.
+const bulkyBytes = 700 << 20
+
+// bulkyImage stores the tiny image with random bytes behind its partitions.
+func bulkyImage(dir string) error {
+	ctx := context.Background()
+	store, err := images.NewStore(filepath.Join(built.seedData, "images"))
+	if err != nil {
+		return err
+	}
+	if _, err := store.Get(ctx, "bulky"); err == nil {
+		return nil
+	}
+	tiny, err := store.Get(ctx, "tiny")
+	if err != nil {
+		return err
+	}
+	m, err := store.Open(tiny.Digest)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	raw := filepath.Join(dir, "bulky.raw")
+	disk, err := master.CreateFile(raw, m.Manifest.LogicalBytes+bulkyBytes)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(raw)
+	_, err = master.Apply(ctx, m.Manifest, m.Source(), disk, master.ApplyOptions{})
+	if err == nil {
+		err = fillRandom(disk, m.Manifest.LogicalBytes)
+	}
+	if err = errors.Join(err, disk.Close()); err != nil {
+		return err
+	}
+	_, err = store.Import(ctx, raw, images.ImportOptions{Name: "bulky", Format: images.FormatRaw, Traits: m.Manifest.Traits, Channels: []string{"stable"}})
+	return err
+}
+
+func fillRandom(w io.WriterAt, offset int64) error {
+	rng := rand.NewChaCha8([32]byte{1})
+	buf := make([]byte, 1<<20)
+	for n := int64(0); n < bulkyBytes; n += int64(len(buf)) {
+		if _, err := rng.Read(buf); err != nil {
+			return err
+		}
+		if _, err := w.WriteAt(buf, offset+n); err != nil {
 			return err
 		}
 	}

@@ -46,9 +46,19 @@ type Admin struct {
 
 // Machine are the ports of the listeners that machines talk to.
 type Machine struct {
-	HTTPPort       int `yaml:"http_port" mapstructure:"http_port"`
-	TLSPort        int `yaml:"tls_port" mapstructure:"tls_port"`
-	NetconsolePort int `yaml:"netconsole_port" mapstructure:"netconsole_port"`
+	HTTPPort int `yaml:"http_port" mapstructure:"http_port"`
+	// AdvertisedHTTPPort is what machines are told, where a proxy stands before
+	// HTTPPort; 0 is HTTPPort itself.
+	AdvertisedHTTPPort int `yaml:"advertised_http_port" mapstructure:"advertised_http_port"`
+	TLSPort            int `yaml:"tls_port" mapstructure:"tls_port"`
+	NetconsolePort     int `yaml:"netconsole_port" mapstructure:"netconsole_port"`
+}
+
+func (m Machine) advertised() int {
+	if m.AdvertisedHTTPPort != 0 {
+		return m.AdvertisedHTTPPort
+	}
+	return m.HTTPPort
 }
 
 // Log is how the server logs.
@@ -85,7 +95,7 @@ type Reservation struct {
 // defaults by key; the keys are also what INGOT_* variables may set.
 var defaults = map[string]any{
 	"data": "/var/lib/ingot", "database": "", "interfaces": []string{}, "dhcp": "", "discover": true, "kernel_args": "console=tty0 console=ttyS0,115200 panic=30",
-	"admin.listen": "127.0.0.1:7470", "machine.http_port": 7480, "machine.tls_port": 7443, "machine.netconsole_port": 6666,
+	"admin.listen": "127.0.0.1:7470", "machine.http_port": 7480, "machine.advertised_http_port": 0, "machine.tls_port": 7443, "machine.netconsole_port": 6666,
 	"log.level": "info", "log.format": "text",
 }
 

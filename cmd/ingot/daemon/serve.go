@@ -163,7 +163,7 @@ func (d *Daemon) openDecisions(ctx context.Context) error {
 		return err
 	}
 	d.cert = cert
-	d.table = netboot.NewTable(netboot.Config{HTTPPort: d.cfg.Machine.HTTPPort, TLSPort: d.cfg.Machine.TLSPort, Pin: pin,
+	d.table = netboot.NewTable(netboot.Config{HTTPPort: d.cfg.Machine.advertised(), TLSPort: d.cfg.Machine.TLSPort, Pin: pin,
 		Discover: d.cfg.Discover, KernelArgs: d.cfg.KernelArgs})
 	d.recorder = netboot.NewRecorder(d.table, d.store, d.now, d.log.With("component", "netboot"))
 	d.recorder.Neighbour = neighbour
@@ -250,7 +250,7 @@ func (d *Daemon) configured(ctx context.Context) error {
 
 // machineURL is the machine listener as a machine reaches it.
 func (d *Daemon) machineURL(local netip.Addr) string {
-	return "http://" + netip.AddrPortFrom(local, uint16(d.cfg.Machine.HTTPPort)).String()
+	return "http://" + netip.AddrPortFrom(local, uint16(d.cfg.Machine.advertised())).String()
 }
 
 // mountMachine adds what machines may ask for over plain HTTP.
