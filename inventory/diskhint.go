@@ -1,8 +1,6 @@
 package inventory
 
 import (
-	"fmt"
-	"path"
 	"strconv"
 	"strings"
 )
@@ -24,8 +22,9 @@ type DiskHint struct {
 	Pick string `json:"pick,omitempty"`
 }
 
-// ParseDiskHint reads the written form. Model and serial may hold * and ? wildcards.
-// Unknown keys and bad values are ErrInvalid and name what is allowed.
+// ParseDiskHint reads the written form. Every value but a size may hold the wildcards *
+// and ?. An unknown key, a key without a value or given twice, and a bad value are
+// ErrInvalid and name what is allowed: a hint never means more disks than it says.
 func ParseDiskHint(s string) (DiskHint, error) {
 	var h DiskHint
 	for _, part := range strings.Split(s, ",") {
@@ -39,57 +38,80 @@ func ParseDiskHint(s string) (DiskHint, error) {
 	return h, nil
 }
 
+// set takes one condition; a word by itself is a disk's name.
 func (h *DiskHint) set(part string) error {
 	for _, op := range []string{">=", "<=", "="} {
 		key, value, ok := strings.Cut(part, op)
-		if !ok {
-			continue
+		if ok {
+			return h.setKey(strings.TrimSpace(key), op, strings.TrimSpace(value))
 		}
-		return h.setKey(strings.TrimSpace(key), op, strings.TrimSpace(value))
 	}
-	if strings.HasPrefix(part, "/dev/") || !strings.ContainsAny(part, " ") {
-		h.Name = strings.TrimPrefix(part, "/dev/")
-		return nil
+	if strings.Contains(part, " ") {
+		return Invalid("disk hint %q (want key=value)", part)
 	}
-	return Invalid("disk hint %q (want key=value)", part)
+	return h.setName(part)
 }
 
 func (h *DiskHint) setKey(key, op, value string) error {
-	if op != "=" && key != "size" {
+	if key == "size" {
+		return h.setSize(op, value)
+	}
+	if op != "=" {
 		return Invalid("disk hint %s%s%s (only size takes %s)", key, op, value, op)
 	}
 	switch key {
 	case "name":
-		h.Name = strings.TrimPrefix(value, "/dev/")
+		return h.setName(value)
 	case "model":
-		h.Model = value
+		return setOnce(&h.Model, key, value)
 	case "serial":
-		h.Serial = value
+		return setOnce(&h.Serial, key, value)
 	case "wwn":
-		h.WWN = value
+		return setOnce(&h.WWN, key, value)
 	case "transport":
-		h.Transport = value
-	case "size":
-		return h.setSize(op, value)
+		return setOnce(&h.Transport, key, value)
 	case "rotational":
-		yes, err := parseYesNo(value)
-		h.Rotational = &yes
-		return err
+		return h.setRotational(value)
 	case "pick":
 		if value != "smallest" && value != "largest" {
 			return Invalid("disk hint pick=%q (want smallest or largest)", value)
 		}
-		h.Pick = value
-	default:
-		return Invalid("disk hint key %q (want name, model, serial, wwn, transport, size, rotational or pick)", key)
+		return setOnce(&h.Pick, key, value)
 	}
+	return Invalid("disk hint key %q (want name, model, serial, wwn, transport, size, rotational or pick)", key)
+}
+
+// setOnce refuses an empty value: "serial=$SERIAL" with an unset variable must not mean
+// any disk.
+func setOnce(field *string, key, value string) error {
+	if value == "" {
+		return Invalid("disk hint %s= has no value", key)
+	}
+	if *field != "" {
+		return Invalid("disk hint: %s is given twice", key)
+	}
+	*field = value
 	return nil
+}
+
+func (h *DiskHint) setName(value string) error {
+	name := strings.TrimPrefix(value, "/dev/")
+	if strings.Contains(name, "/") {
+		return Invalid("disk hint name %q (want the kernel's name, like sda; or use serial= or wwn=)", name)
+	}
+	return setOnce(&h.Name, "name", name)
 }
 
 func (h *DiskHint) setSize(op, value string) error {
 	n, err := ParseBytes(value)
 	if err != nil {
 		return err
+	}
+	if n == 0 {
+		return Invalid("disk hint size%s%s (want more than 0)", op, value)
+	}
+	if (op != "<=" && h.MinBytes != 0) || (op != ">=" && h.MaxBytes != 0) {
+		return Invalid("disk hint: size%s is given twice", op)
 	}
 	if op != "<=" {
 		h.MinBytes = n
@@ -100,135 +122,20 @@ func (h *DiskHint) setSize(op, value string) error {
 	return nil
 }
 
-func parseYesNo(s string) (bool, error) {
-	switch strings.ToLower(s) {
+func (h *DiskHint) setRotational(value string) error {
+	if h.Rotational != nil {
+		return Invalid("disk hint: rotational is given twice")
+	}
+	var yes bool
+	switch strings.ToLower(value) {
 	case "yes", "true", "1":
-		return true, nil
+		yes = true
 	case "no", "false", "0":
-		return false, nil
+	default:
+		return Invalid("disk hint rotational=%q (want yes or no)", value)
 	}
-	return false, Invalid("value %q (want yes or no)", s)
-}
-
-// ParseBytes reads a size such as 512, 100G, 1.5TiB. G and GB are powers of 1000, as
-// printed on disks; Gi and GiB are powers of 1024.
-func ParseBytes(s string) (int64, error) {
-	text := strings.TrimSuffix(strings.ToUpper(strings.TrimSpace(s)), "B")
-	base := 1000.0
-	if strings.HasSuffix(text, "I") {
-		text, base = strings.TrimSuffix(text, "I"), 1024
-	}
-	factor := 1.0
-	if i := strings.IndexAny("KMGTP", lastByte(text)); i >= 0 {
-		text = text[:len(text)-1]
-		for range i + 1 {
-			factor *= base
-		}
-	}
-	n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-	if err != nil || n < 0 || n*factor > 1<<62 {
-		return 0, Invalid("size %q (want a number with K, M, G, T or Ki, Mi, Gi, Ti)", s)
-	}
-	return int64(n * factor), nil
-}
-
-func lastByte(s string) string {
-	if s == "" {
-		return "?"
-	}
-	return s[len(s)-1:]
-}
-
-// Choose returns the one disk that the hint means. Disks that are removable, read-only
-// or empty never fit. No match, or several without Pick, is ErrInvalid and the text
-// lists the disks there are: Ingot never picks "some disk".
-func (h DiskHint) Choose(disks []Disk) (Disk, error) {
-	var fit []Disk
-	for _, d := range disks {
-		if h.fits(d) {
-			fit = append(fit, d)
-		}
-	}
-	if len(fit) == 0 {
-		return Disk{}, Invalid("no disk fits %s; this machine has %s", h, describeDisks(disks))
-	}
-	if len(fit) == 1 {
-		return fit[0], nil
-	}
-	best, tie := h.pick(fit)
-	if h.Pick == "" || tie {
-		return Disk{}, Invalid("%d disks fit %s: %s; name one with --disk", len(fit), h, describeDisks(fit))
-	}
-	return best, nil
-}
-
-func (h DiskHint) pick(fit []Disk) (best Disk, tie bool) {
-	best = fit[0]
-	for _, d := range fit[1:] {
-		switch {
-		case d.SizeBytes == best.SizeBytes:
-			tie = true
-		case (d.SizeBytes < best.SizeBytes) == (h.Pick == "smallest"):
-			best, tie = d, false
-		}
-	}
-	return best, tie
-}
-
-func (h DiskHint) fits(d Disk) bool {
-	if d.Removable || d.ReadOnly || d.SizeBytes == 0 {
-		return false
-	}
-	return globOrEmpty(h.Name, d.Name) && globOrEmpty(h.Model, d.Model) && globOrEmpty(h.Serial, d.Serial) &&
-		globOrEmpty(h.WWN, d.WWN) && globOrEmpty(h.Transport, d.Transport) &&
-		(h.MinBytes == 0 || d.SizeBytes >= h.MinBytes) && (h.MaxBytes == 0 || d.SizeBytes <= h.MaxBytes) &&
-		(h.Rotational == nil || *h.Rotational == d.Rotational)
-}
-
-func globOrEmpty(pattern, value string) bool {
-	if pattern == "" {
-		return true
-	}
-	ok, err := path.Match(strings.ToLower(escapeSlash(pattern)), strings.ToLower(escapeSlash(value)))
-	return err == nil && ok
-}
-
-// escapeSlash keeps path.Match's * from stopping at a slash in a model name.
-func escapeSlash(s string) string { return strings.ReplaceAll(s, "/", "\x00") }
-
-func describeDisks(disks []Disk) string {
-	if len(disks) == 0 {
-		return "no disk"
-	}
-	var out []string
-	for _, d := range disks {
-		out = append(out, fmt.Sprintf("%s (%s, model %q, serial %q)", d.Name, FormatBytes(d.SizeBytes), d.Model, d.Serial))
-	}
-	return strings.Join(out, ", ")
-}
-
-// FormatBytes writes a size in powers of 1000 with three digits ("10.7 GB").
-func FormatBytes(n int64) string {
-	v, units := float64(n), []string{"B", "kB", "MB", "GB", "TB", "PB"}
-	i := 0
-	for v >= 999.5 && i < len(units)-1 {
-		v /= 1000
-		i++
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return strconv.FormatFloat(v, 'f', max(0, 3-digits(v)), 64) + " " + units[i]
-}
-
-func digits(v float64) int {
-	switch {
-	case v >= 99.95:
-		return 3
-	case v >= 9.995:
-		return 2
-	}
-	return 1
+	h.Rotational = &yes
+	return nil
 }
 
 // String is the written form; "the only disk" for the zero value.

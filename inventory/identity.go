@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -33,11 +34,12 @@ var bogusSerials = []string{
 	"chassis serial number", "base board serial number", "serial", "xxxxxxxxxx", ".", "-",
 }
 
-// Trusted returns id with what identifies nothing removed: bogus UUIDs and serials,
-// duplicate MACs. UUIDs are lower case.
+// Trusted returns id with what identifies nothing removed: bogus UUIDs and serials (also
+// those of one digit alone), UUIDs that aren't written as one, duplicate MACs. UUIDs are
+// lower case.
 func (id Identity) Trusted() Identity {
 	out := Identity{UUID: strings.ToLower(strings.TrimSpace(id.UUID)), Serial: strings.TrimSpace(id.Serial)}
-	if slices.Contains(bogusUUIDs, out.UUID) || len(out.UUID) != 36 {
+	if !plausibleUUID(out.UUID) {
 		out.UUID = ""
 	}
 	if slices.Contains(bogusSerials, strings.ToLower(out.Serial)) || allSame(out.Serial) {
@@ -49,6 +51,13 @@ func (id Identity) Trusted() Identity {
 		}
 	}
 	return out
+}
+
+// uuidForm is RFC 4122 text in lower case.
+var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+func plausibleUUID(s string) bool {
+	return uuidForm.MatchString(s) && !slices.Contains(bogusUUIDs, s) && !allSame(strings.ReplaceAll(s, "-", ""))
 }
 
 func allSame(s string) bool {

@@ -153,12 +153,12 @@ type Progress struct {
 	At          time.Time     `json:"at"`
 }
 
-// Percent is 0 to 100; 0 when the total isn't known.
+// Percent is 0 to 100 whatever the counts say; 0 when the total isn't known.
 func (p Progress) Percent() int {
 	if p.TotalBytes <= 0 {
 		return 0
 	}
-	return int(min(100, p.Bytes*100/p.TotalBytes))
+	return int(100 * float64(min(max(p.Bytes, 0), p.TotalBytes)) / float64(p.TotalBytes))
 }
 
 // AgentSession is one boot of the agent on this machine.

@@ -1,7 +1,9 @@
 package inventory
 
 import (
+	"errors"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -82,15 +84,52 @@ func (n *Network) Check() error {
 	if n.Gateway.IsValid() && !n.Subnet.Contains(n.Gateway) {
 		return Invalid("network %s: gateway %s is outside %s", n.Name, n.Gateway, n.Subnet)
 	}
+	if n.VLAN < 0 || n.VLAN > 4094 {
+		return Invalid("network %s: VLAN %d (want 1 to 4094, or 0 for none)", n.Name, n.VLAN)
+	}
+	if n.LeaseTime < 0 {
+		return Invalid("network %s: lease time %s is negative", n.Name, n.LeaseTime)
+	}
+	if !slices.Contains(chains, n.Chain) {
+		return Invalid("network %s: chain %q (want shim, snponly, ipxe, undionly or none)", n.Name, n.Chain)
+	}
+	return errors.Join(n.checkServers(), n.checkAddresses())
+}
+
+var chains = []BootChain{ChainAuto, ChainShim, ChainSNP, ChainIPXE, ChainUndionly, ChainNone}
+
+// checkServers: DHCPv4 options hold IPv4 addresses alone.
+func (n *Network) checkServers() error {
+	for key, servers := range map[string][]netip.Addr{"dns": n.DNS, "ntp": n.NTP} {
+		for _, a := range servers {
+			if !a.Is4() {
+				return Invalid("network %s: %s %s is not an IPv4 address", n.Name, key, a)
+			}
+		}
+	}
+	for _, r := range n.Routes {
+		if !r.To.IsValid() || !r.To.Addr().Is4() || !r.Via.Is4() {
+			return Invalid("network %s: route %s via %s (want IPv4)", n.Name, r.To, r.Via)
+		}
+	}
+	return nil
+}
+
+func (n *Network) checkAddresses() error {
 	for _, p := range n.Pools {
 		if !n.Subnet.Contains(p.First) || !n.Subnet.Contains(p.Last) || p.First.Compare(p.Last) > 0 {
 			return Invalid("network %s: pool %s-%s does not lie in %s", n.Name, p.First, p.Last, n.Subnet)
 		}
 	}
+	taken := map[netip.Addr]bool{}
 	for _, r := range n.Reservations {
 		if !n.Subnet.Contains(r.IP) || (r.MAC == "" && r.ClientID == "") {
 			return Invalid("network %s: reservation of %s needs a MAC or client id and an address in %s", n.Name, r.IP, n.Subnet)
 		}
+		if taken[r.IP] {
+			return Invalid("network %s: %s is reserved twice", n.Name, r.IP)
+		}
+		taken[r.IP] = true
 	}
 	return nil
 }

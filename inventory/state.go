@@ -81,7 +81,7 @@ type Transition struct {
 }
 
 // Transitions is the whole table: what is not here doesn't happen. Return has no row:
-// it goes to Status.Previous. The drawing in inventory/STATES.md is made from it.
+// it goes to Status.Previous, and a deploy that rescue interrupted begins again. The drawing in inventory/STATES.md is made from it.
 var Transitions = []Transition{
 	{Planned, TriggerSeen, Discovered, ""},
 	{Discovered, TriggerApprove, Inspecting, PhaseInspect},
@@ -140,7 +140,11 @@ func (m *Machine) SetPhase(p Phase, now time.Time) {
 
 func (m *Machine) next(trigger Trigger) (Transition, bool) {
 	if trigger == TriggerReturn && m.Status.State == Rescue {
-		return Transition{From: Rescue, Trigger: trigger, To: m.Status.Previous}, m.Status.Previous != ""
+		back := Transition{From: Rescue, Trigger: trigger, To: m.Status.Previous}
+		if back.To == Deploying {
+			back.Phase = PhasePrepare
+		}
+		return back, back.To != ""
 	}
 	i := slices.IndexFunc(Transitions, func(t Transition) bool {
 		return t.From == m.Status.State && t.Trigger == trigger
