@@ -15,7 +15,7 @@ import (
 
 func (a *app) machine() *cobra.Command {
 	return group("machine", "Machines: list, look, approve, release",
-		a.machineList(), a.machineShow(), a.machineLog(),
+		a.machineList(), a.machineShow(), a.machineLog(), a.machineWait(),
 		a.act("approve", "Let Ingot act on machines that were discovered", api.ActionApprove),
 		a.deploySub(),
 		a.act("release", "Wipe machines and put them back among the ready ones", api.ActionRelease),
