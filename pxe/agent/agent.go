@@ -42,15 +42,21 @@ func Main(version string) {
 	out := newLogBuffer(os.Stderr)
 	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{ReplaceAttr: noTime}))
 	a := &Agent{version: version, boot: agentapi.NewBoot(), log: log, out: out}
+	pause := orderedPause
 	if err := a.run(context.Background()); err != nil {
 		log.Error("agent ends", "err", err)
+		pause = failedPause
 	}
-	time.Sleep(rebootPause)
+	time.Sleep(pause)
 	reboot(log)
 }
 
-// rebootPause lets a person read the last line, and the network send it.
-const rebootPause = 5 * time.Second
+// The pauses before a reboot: so that the log gets out, and, after a failure, so that a
+// person can read it and a broken machine doesn't spin.
+const (
+	orderedPause = 500 * time.Millisecond
+	failedPause  = 15 * time.Second
+)
 
 // noTime drops the time from log lines: the board's clock may be wrong, and the server
 // stamps lines as they come.

@@ -81,39 +81,43 @@ func (n *networks) apply(ctx context.Context) error {
 	return nil
 }
 
-// decide looks, on each interface, whether Ingot may lead there: static address, no
-// default route, and no other server that answers three probes in 30 seconds.
+// decide finds out, for each interface, what Ingot may do there by itself. It takes half
+// a minute, in which the networks are proxy.
 func (n *networks) decide(ctx context.Context, interfaces []string) error {
 	if n.forced != "" {
 		return nil
 	}
 	for _, name := range interfaces {
-		ok, why := mayLead(name)
-		if !ok {
-			n.log.Info("DHCP stays proxy", "interface", name, "why", why)
-			continue
-		}
-		others, err := dhcp.ProbeServers(ctx, name, dhcp.Probing{})
+		mode, why, err := n.chooseMode(ctx, name)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
-			n.log.Warn("probe for DHCP servers", "interface", name, "err", err)
+			n.log.Warn("choose DHCP mode", "interface", name, "err", err)
+		}
+		n.log.Info("DHCP mode", "interface", name, "mode", mode, "why", why)
+		if mode != inventory.DHCPAuthoritative {
 			continue
 		}
-		if len(others) > 0 {
-			n.log.Info("DHCP stays proxy", "interface", name, "why", "another server answers", "server", others[0].IP)
-			continue
-		}
-		if err := n.lead(ctx, name); err != nil {
+		if err := n.lead(ctx, name, why); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func (n *networks) chooseMode(ctx context.Context, iface string) (inventory.DHCPMode, string, error) {
+	ground, err := dhcp.ReadGround(iface)
+	if err != nil {
+		return inventory.DHCPProxy, "", err
+	}
+	return dhcp.ChooseMode(ctx, ground, func(ctx context.Context) ([]dhcp.OtherServer, error) {
+		return dhcp.ProbeServers(ctx, iface, dhcp.Probing{})
+	})
+}
+
 // lead makes Ingot authoritative on the networks that were made for an interface.
-func (n *networks) lead(ctx context.Context, iface string) error {
+func (n *networks) lead(ctx context.Context, iface, why string) error {
 	err := n.store.Update(ctx, func(x inventory.Tx) error {
 		list, err := x.Networks(ctx)
 		if err != nil {
@@ -126,8 +130,7 @@ func (n *networks) lead(ctx context.Context, iface string) error {
 			n.mu.Lock()
 			n.leading[net.Name] = true
 			n.mu.Unlock()
-			e, err := inventory.NewEvent(nil, n.now(), inventory.DHCPModeChanged{Network: net.Name, Mode: inventory.DHCPAuthoritative,
-				Why: "static address, no default route, and no other server answered three probes in 30 s"})
+			e, err := inventory.NewEvent(nil, n.now(), inventory.DHCPModeChanged{Network: net.Name, Mode: inventory.DHCPAuthoritative, Why: why})
 			if err != nil {
 				return err
 			}

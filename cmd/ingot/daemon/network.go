@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vishvananda/netlink"
-
 	"ingot/inventory"
 )
 
@@ -135,33 +133,4 @@ func be32(b [4]byte) uint32 {
 
 func ip4(n uint32) netip.Addr {
 	return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
-}
-
-// mayLead reports whether an interface looks like a network of Ingot's own: a static
-// address, and no default route through it.
-func mayLead(name string) (bool, string) {
-	link, err := netlink.LinkByName(name)
-	if err != nil {
-		return false, err.Error()
-	}
-	routes, err := netlink.RouteList(link, netlink.FAMILY_V4)
-	if err != nil {
-		return false, err.Error()
-	}
-	for _, r := range routes {
-		if r.Gw != nil && (r.Dst == nil || r.Dst.IP.IsUnspecified()) {
-			return false, "the default route goes through " + name
-		}
-	}
-	addrs, err := netlink.AddrList(link, netlink.FAMILY_V4)
-	if err != nil {
-		return false, err.Error()
-	}
-	static := slices.ContainsFunc(addrs, func(a netlink.Addr) bool {
-		return a.ValidLft == 0 || a.ValidLft == -1 || uint32(a.ValidLft) == ^uint32(0)
-	})
-	if !static {
-		return false, name + " has no static address"
-	}
-	return true, ""
 }
