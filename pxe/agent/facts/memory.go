@@ -85,12 +85,19 @@ var memoryTypes = map[byte]string{0x07: "RAM", 0x0f: "SDRAM", 0x12: "DDR", 0x13:
 var memoryMakers = map[string]string{"80CE": "Samsung", "CE00": "Samsung", "80AD": "SK hynix", "AD00": "SK hynix", "802C": "Micron", "2C00": "Micron",
 	"0198": "Kingston", "9801": "Kingston", "859B": "Crucial", "9B85": "Crucial", "04CD": "G.Skill", "CD04": "G.Skill"}
 
+// memoryMaker puts a name beside such a code. It comes alone, filled up with zeros, or
+// between other bytes with the code repeated at the end ("00AD063200AD").
 func memoryMaker(s string) string {
 	code := strings.ToUpper(strings.TrimPrefix(s, "0x"))
-	for _, n := range []int{4, 12} { // 12 digits: the code and zeros
-		if len(code) == n && strings.Trim(code[4:], "0") == "" && memoryMakers[code[:4]] != "" {
-			return fmt.Sprintf("%s (%s)", memoryMakers[code[:4]], s)
-		}
+	if len(code) < 4 {
+		return s
+	}
+	first, rest := code[:4], code[4:]
+	if strings.HasPrefix(first, "00") && strings.HasSuffix(rest, first) {
+		first, rest = first[2:]+"00", "" // without the parity bit's bank
+	}
+	if name := memoryMakers[first]; name != "" && strings.Trim(rest, "0") == "" {
+		return fmt.Sprintf("%s (%s)", name, s)
 	}
 	return s
 }
