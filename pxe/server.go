@@ -45,6 +45,9 @@ type Server struct {
 	log  *slog.Logger
 	dhcp *dhcp.Server
 	say  *announcer
+
+	links []*dhcp.Link
+	conns []*net.UDPConn
 }
 
 // New returns a boot server that is not yet listening.
@@ -66,12 +69,9 @@ func New(cfg Config) (*Server, error) {
 // DHCP is for handing it networks and addresses.
 func (s *Server) DHCP() *dhcp.Server { return s.dhcp }
 
-// Run listens until ctx ends. The machine listener runs with DHCP off too.
+// Run answers until ctx ends; Open comes first. The machine listener runs with DHCP off
+// too.
 func (s *Server) Run(ctx context.Context) error {
-	links, conns, err := s.open()
-	if err != nil {
-		return err
-	}
 	f := files{s.cfg.Boot, s.cfg.Table, s.cfg.Recorder, localTo}
 	files, err := tftp.New(tftp.Config{Files: tftpFiles{f}, Observer: tftpFiles{f}, Log: s.log.With("component", "tftp"), Now: s.cfg.Now})
 	if err != nil {
@@ -85,39 +85,43 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error {
 		return s.say.run(ctx, func(err error) { s.log.Error("store event", "err", err) })
 	})
-	if len(links) > 0 {
-		g.Go(func() error { return s.dhcp.Run(ctx, links...) })
+	if len(s.links) > 0 {
+		g.Go(func() error { return s.dhcp.Run(ctx, s.links...) })
 	}
-	g.Go(func() error { return files.Run(ctx, conns...) })
+	g.Go(func() error { return files.Run(ctx, s.conns...) })
 	g.Go(func() error { return h.Run(ctx, s.cfg.Machine...) })
 	return g.Wait()
 }
 
-func (s *Server) open() (links []*dhcp.Link, conns []*net.UDPConn, err error) {
-	defer func() {
-		if err == nil {
-			return
-		}
-		for _, l := range links {
-			err = errors.Join(err, l.Close())
-		}
-		for _, c := range conns {
-			err = errors.Join(err, c.Close())
-		}
-	}()
+// Open binds the sockets of DHCP and TFTP; Run closes them. A port that is taken is
+// inventory.ErrBusy.
+func (s *Server) Open() error {
 	for _, name := range s.cfg.Interfaces {
-		l, err := dhcp.Open(name)
-		if err != nil {
-			return links, conns, err
+		if err := s.openOn(name); err != nil {
+			for _, l := range s.links {
+				err = errors.Join(err, l.Close())
+			}
+			for _, c := range s.conns {
+				err = errors.Join(err, c.Close())
+			}
+			return err
 		}
-		links = append(links, l)
-		c, err := tftp.Listen(name, netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(s.cfg.TFTPPort)))
-		if err != nil {
-			return links, conns, err
-		}
-		conns = append(conns, c)
 	}
-	return links, conns, nil
+	return nil
+}
+
+func (s *Server) openOn(iface string) error {
+	l, err := dhcp.Open(iface)
+	if err != nil {
+		return err
+	}
+	s.links = append(s.links, l)
+	c, err := tftp.Listen(iface, netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(s.cfg.TFTPPort)))
+	if err != nil {
+		return err
+	}
+	s.conns = append(s.conns, c)
+	return nil
 }
 
 // localTo is the address that this host uses towards another.

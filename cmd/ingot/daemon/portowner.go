@@ -2,31 +2,50 @@ package daemon
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"ingot/inventory"
 )
+
+// withOwner names, in an error about a taken boot port, who has it.
+func withOwner(err error) error {
+	if !errors.Is(err, inventory.ErrBusy) {
+		return err
+	}
+	for _, port := range []string{"67", "4011", "69"} {
+		if who := portOwner("udp", ":"+port); who != anotherProcess {
+			return fmt.Errorf("%w (UDP %s belongs to %s: stop it, or bind it to other interfaces; beside a DHCP server that stays, run ingot on another host)", err, port, who)
+		}
+	}
+	return err
+}
+
+// anotherProcess is the answer where the owner can't be told.
+const anotherProcess = "another process"
 
 // portOwner names the process that listens on a port: "dnsmasq (process 812)". Reading
 // other users' processes needs root; without it the answer is "another process".
 func portOwner(protocol, address string) string {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return "another process"
+		return anotherProcess
 	}
 	n, err := strconv.Atoi(port)
 	if err != nil {
-		return "another process"
+		return anotherProcess
 	}
 	for _, inode := range socketInodes("/proc/net/"+protocol, n) {
 		if who := holder(inode); who != "" {
 			return who
 		}
 	}
-	return "another process"
+	return anotherProcess
 }
 
 // socketInodes reads the sockets with a local port from the kernel's table (columns: sl,

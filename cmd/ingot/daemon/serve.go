@@ -300,6 +300,9 @@ func (d *Daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := d.boot.Open(); err != nil {
+		return withOwner(err)
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return ended(ctx, d.table.Follow(ctx, d.store, seq)) })
 	g.Go(func() error { return ended(ctx, d.mark.follow(ctx, d.store, seq)) })
