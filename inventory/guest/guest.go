@@ -139,6 +139,7 @@ func (s *Server) record(ctx context.Context, machine string, p *inventory.PhoneH
 		if want := seed.InstanceID(m); p.InstanceID != "" && p.InstanceID != want {
 			return inventory.Conflict("phone-home of instance %s; machine %s is %s", p.InstanceID, m.Name, want)
 		}
+		m.Spec.UserData = []byte{}
 		m.Status.PhoneHome = p
 		m.Status.Address, m.Status.AddressSource = p.Address, "phone-home"
 		m.Status.Beat, m.Updated = p.At, p.At

@@ -84,6 +84,9 @@ func text(w http.ResponseWriter, s string) {
 
 // byAddress finds the one machine that was last known under an address.
 func (s *Server) byAddress(ctx context.Context, ip netip.Addr) (*inventory.Machine, error) {
+	if !ip.IsValid() {
+		return nil, inventory.NotFound("machine at", "an unknown address")
+	}
 	var found *inventory.Machine
 	err := s.Store.View(ctx, func(x inventory.Tx) error {
 		ms, err := x.Machines(ctx)
