@@ -115,6 +115,10 @@ type Status struct {
 	SecureBoot SecureBootState `json:"secureBoot,omitempty"`
 	// Agent is the running agent's session, nil when none is known to be up.
 	Agent *AgentSession `json:"agent,omitempty"`
+	// OrderedAt is when the present generation was ordered; Claim is the boot that its
+	// secrets were given to, nil before.
+	OrderedAt time.Time `json:"orderedAt,omitzero"`
+	Claim     *Claim    `json:"claim,omitempty"`
 	// Report is the last result that the agent or driver gave, by generation.
 	Report *Report `json:"report,omitempty"`
 	// PhoneHome is the installed system's own word, nil before it came.
@@ -175,6 +179,15 @@ type AgentSession struct {
 	LastLog string `json:"lastLog,omitempty"`
 	// Trusted is set when the token was claimed in the window after approval.
 	Trusted bool `json:"trusted"`
+}
+
+// Claim is the boot that took an order with secrets. One boot claims a generation; a
+// second claim is let through (a power cut looks the same) and raises an alarm unless
+// the first agent was seen to go.
+type Claim struct {
+	Generation int64     `json:"generation"`
+	Boot       string    `json:"boot"`
+	At         time.Time `json:"at"`
 }
 
 // Report is the outcome of one order.

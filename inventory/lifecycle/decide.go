@@ -57,6 +57,9 @@ func (l *Lifecycle) deploying(m *inventory.Machine) action {
 	case inventory.PhasePrepare:
 		return func(c *change) { c.phase(inventory.PhaseBoot) }
 	case inventory.PhaseBoot, inventory.PhaseWrite:
+		if l.unclaimed(m) {
+			return l.windowClosed(m)
+		}
 		return l.working(m, inventory.PhaseWrite, func(c *change) { c.phase(inventory.PhaseReboot) })
 	case inventory.PhaseReboot:
 		return l.rebooting(m)
@@ -65,6 +68,30 @@ func (l *Lifecycle) deploying(m *inventory.Machine) action {
 			"look at its console; does its disk come before the network in the boot order, and does it get an address?")
 	}
 	return nil
+}
+
+// unclaimed reports whether the window in which an agent may take this order has closed
+// without one.
+func (l *Lifecycle) unclaimed(m *inventory.Machine) bool {
+	s := m.Status
+	claimed := s.Claim != nil && s.Claim.Generation == m.Spec.Generation
+	worked := s.Report != nil || s.Tries > 0
+	return m.Kind == inventory.KindMetal && !claimed && !worked && !s.OrderedAt.IsZero() && l.Now().Sub(s.OrderedAt) > l.Limits.Claim
+}
+
+func (l *Lifecycle) windowClosed(m *inventory.Machine) action {
+	f := inventory.Failure{Step: string(m.Status.Phase), Permanent: true, Since: l.Now(),
+		Reason: fmt.Sprintf("no agent of this machine took the order within %s", l.Limits.Claim),
+		Try:    "order it again when the machine is about to boot"}
+	if e := m.Status.Error; e != nil && e.Permanent && e.Reason == f.Reason {
+		return nil
+	}
+	return func(c *change) {
+		if c.m.Status.Phase == inventory.PhaseWrite {
+			c.phase(inventory.PhaseBoot)
+		}
+		c.fail(f)
+	}
 }
 
 func afterWrite(p inventory.Phase) bool {
@@ -120,7 +147,7 @@ func (l *Lifecycle) lost(m *inventory.Machine) action {
 	}
 	if m.Status.Phase == inventory.PhaseWrite || (m.Status.Phase == inventory.PhaseWipe && m.Status.Agent != nil) {
 		return func(c *change) {
-			lost := inventory.AgentLost{Phase: c.m.Status.Phase}
+			lost := inventory.AgentLost{Phase: c.m.Status.Phase, Beat: c.m.Status.Beat}
 			if a := c.m.Status.Agent; a != nil {
 				lost.LastLog = a.LastLog
 			}

@@ -29,6 +29,9 @@ type Limits struct {
 	FirstBoot time.Duration
 	// Boot is when a machine that should boot and doesn't is called failed.
 	Boot time.Duration
+	// Claim is how long after an order a machine's agent may first take its secrets. A
+	// first boot is trust on first use, so the window is short.
+	Claim time.Duration
 	// Tries bounds the attempts at a phase.
 	Tries int
 	// Retry is the first pause between attempts; it doubles.
@@ -37,7 +40,7 @@ type Limits struct {
 
 // DefaultLimits suit servers with a slow power-on self test.
 var DefaultLimits = Limits{
-	Silent: 20 * time.Second, Leave: 2 * time.Minute, FirstBoot: 20 * time.Minute, Boot: 20 * time.Minute,
+	Silent: 20 * time.Second, Leave: 2 * time.Minute, FirstBoot: 20 * time.Minute, Boot: 20 * time.Minute, Claim: time.Hour,
 	Tries: 5, Retry: 5 * time.Second,
 }
 

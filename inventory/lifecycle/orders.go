@@ -89,7 +89,7 @@ func (c *change) order(o DeployOrder, image inventory.Image) {
 	}
 	s.UserData = append([]byte{}, o.UserData...)
 	s.Generation++
-	c.m.Status.Report, c.m.Status.PhoneHome = nil, nil
+	c.m.Status.Report, c.m.Status.PhoneHome, c.m.Status.OrderedAt = nil, nil, c.now
 	c.m.Status.FirstBootNone = image.FirstBoot == "none"
 	c.add(inventory.Ordered{Order: "deploy", Generation: s.Generation, Image: image.Name + "@" + short(image.Digest), By: o.By})
 	c.apply(inventory.TriggerDeploy)
@@ -197,7 +197,7 @@ func (l *Lifecycle) Release(ctx context.Context, name, by string) (*inventory.Ma
 			return err
 		}
 		c.m.Spec.Generation++
-		c.m.Status.Report, c.m.Status.PhoneHome = nil, nil
+		c.m.Status.Report, c.m.Status.PhoneHome, c.m.Status.OrderedAt = nil, nil, c.now
 		c.m.Spec.Image, c.m.Spec.ImageDigest, c.m.Spec.UserData = "", "", []byte{}
 		c.add(inventory.Ordered{Order: "release", Generation: c.m.Spec.Generation, By: by})
 		c.apply(inventory.TriggerRelease)

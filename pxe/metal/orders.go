@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"ingot/inventory"
 	"ingot/pxe/agentapi"
@@ -13,6 +14,8 @@ import (
 type Orders struct {
 	// Inventory names this installation; agents record it on the disks they write.
 	Inventory string
+	// Now is the clock.
+	Now func() time.Time
 	// PhoneHomeURL is where the installed system of a generation reports; local is the
 	// server's address that the agent talks to.
 	PhoneHomeURL func(local netip.Addr, machine string, generation int64) string
@@ -56,7 +59,7 @@ func (o *Orders) Order(ctx context.Context, x inventory.Tx, m *inventory.Machine
 	order := agentapi.Order{Kind: o.kind(m, a), Generation: m.Spec.Generation, Inventory: o.Inventory}
 	switch order.Kind {
 	case agentapi.OrderDeploy:
-		if err := claim(ctx, x, m, a); err != nil {
+		if err := o.claim(ctx, x, m, a); err != nil {
 			return agentapi.Order{}, err
 		}
 		d, err := o.deploy(ctx, x, m, a)
@@ -69,17 +72,40 @@ func (o *Orders) Order(ctx context.Context, x inventory.Tx, m *inventory.Machine
 }
 
 // claim gives the asking session the right to this machine's secrets. The first claim
-// of a generation is trusted on first use; one by another boot (after a power cut, or
-// by an impostor) is let through, since only one session can be alive, and raises an
-// alarm in the timeline.
-func claim(ctx context.Context, x inventory.Tx, m *inventory.Machine, a agentapi.Ask) error {
+// of a generation is trusted on first use; one by another boot is let through, since
+// only one session can be alive, and raises an alarm unless the first agent was seen to
+// go (a power cut).
+func (o *Orders) claim(ctx context.Context, x inventory.Tx, m *inventory.Machine, a agentapi.Ask) error {
 	if !m.Spec.Approved {
 		return fmt.Errorf("machine %s is not approved: %w", m.Name, inventory.ErrDenied)
 	}
 	if m.Status.Agent.Trusted {
 		return nil
 	}
+	if err := o.secondClaim(ctx, x, m, a); err != nil {
+		return err
+	}
 	m.Status.Agent.Trusted = true
+	m.Status.Claim = &inventory.Claim{Generation: m.Spec.Generation, Boot: a.Session.Boot, At: o.Now()}
 	a.Session.Trusted = true
 	return x.PutSession(ctx, a.Session)
+}
+
+func (o *Orders) secondClaim(ctx context.Context, x inventory.Tx, m *inventory.Machine, a agentapi.Ask) error {
+	c := m.Status.Claim
+	if c == nil || c.Generation != m.Spec.Generation || c.Boot == a.Session.Boot {
+		return nil
+	}
+	lost, err := x.Events(ctx, inventory.EventQuery{Machine: m.ID, Kinds: []inventory.EventKind{inventory.EventAgentLost}, Limit: 1})
+	if err != nil || (len(lost) > 0 && lost[0].Time.After(c.At)) {
+		return err
+	}
+	alarm := inventory.AgentAlarm{Address: m.Status.Agent.Address,
+		Reason: fmt.Sprintf("boot %s takes order %d, which boot %s took before and was not seen to leave", a.Session.Boot, m.Spec.Generation, c.Boot)}
+	e, err := inventory.NewEvent(m, o.Now(), alarm)
+	if err != nil {
+		return err
+	}
+	_, err = x.AddEvent(ctx, e)
+	return err
 }

@@ -158,6 +158,7 @@ func (d *Daemon) openImages(ctx context.Context) error {
 func (d *Daemon) openDecisions(ctx context.Context) error {
 	d.lifecycle = lifecycle.New(d.store, map[inventory.Kind]lifecycle.Executor{inventory.KindMetal: metal.Executor{}}, d.now,
 		d.log.With("component", "lifecycle"))
+	d.lifecycle.Limits = d.cfg.Limits.lifecycle()
 	cert, pin, err := identity(d.cfg.Data)
 	if err != nil {
 		return err
@@ -262,7 +263,7 @@ func (d *Daemon) mountMachine(handle func(string, http.Handler)) {
 }
 
 func (d *Daemon) agentHandler() http.Handler {
-	orders := &metal.Orders{Inventory: d.id, PhoneHomeURL: func(local netip.Addr, machine string, generation int64) string {
+	orders := &metal.Orders{Inventory: d.id, Now: d.now, PhoneHomeURL: func(local netip.Addr, machine string, generation int64) string {
 		return d.machineURL(local) + guest.PhoneHomePath(d.key, machine, generation)
 	}}
 	s := &agentapi.Server{Store: d.store, Orders: orders, Logs: d.journal, Now: d.now, Log: d.log.With("component", "agentapi"),
