@@ -2,6 +2,7 @@ package facts
 
 import (
 	"encoding/binary"
+	"slices"
 )
 
 // nvmeLog builds a health log (NVM Express Base Specification 2.0, figure 207).
@@ -149,4 +150,19 @@ func switchFrame(system, port, description string, vlan uint16, ttl string) []by
 	return lldpFrame(tlv(1, "\x04\x00\x1c\x73\x0a\x0b\x0c"), tlv(2, "\x05"+port), tlv(3, ttl), tlv(4, description), tlv(5, system),
 		tlv(6, "network operating system 4.30"), tlv(7, "\x00\x14\x00\x14"), tlv(8, "\x05\x01\xc0\x00\x02\x01\x02\x00\x00\x00\x01\x00"),
 		tlv(127, "\x00\x80\xc2\x01"+string([]byte{byte(vlan >> 8), byte(vlan)})), tlv(127, "\x00\x12\x0f\x04\x24\x14"))
+}
+
+// flags gives an interface private flags with the named ones on.
+func (d *dump) flags(name string, all []string, on ...string) {
+	d.t.Helper()
+	names, bits := make([]byte, flagNamesBytes), make([]byte, 8)
+	binary.NativeEndian.PutUint32(names[8:], uint32(len(all)))
+	for i, f := range all {
+		copy(names[12+i*flagNameBytes:], f)
+		if slices.Contains(on, f) {
+			binary.NativeEndian.PutUint32(bits[4:], binary.NativeEndian.Uint32(bits[4:])|1<<i)
+		}
+	}
+	d.answer(name, "ethtool-flag-names", names)
+	d.answer(name, "ethtool-flags", bits)
 }

@@ -29,8 +29,12 @@ func ethtool(name string, command uint32, n int) ([]byte, error) {
 	defer unix.Close(fd)
 	buf := make([]byte, n)
 	binary.NativeEndian.PutUint32(buf, command)
-	if command == ethtoolPermanent {
+	switch command {
+	case ethtoolPermanent:
 		binary.NativeEndian.PutUint32(buf[4:], uint32(n-8))
+	case unix.ETHTOOL_GSTRINGS:
+		binary.NativeEndian.PutUint32(buf[4:], privateFlagString)
+		binary.NativeEndian.PutUint32(buf[8:], maxPrivateFlags)
 	}
 	req := struct { // struct ifreq
 		name [unix.IFNAMSIZ]byte

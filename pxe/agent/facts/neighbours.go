@@ -21,7 +21,8 @@ var lldpGroups = [][8]byte{{0x01, 0x80, 0xc2, 0, 0, 0x0e}, {0x01, 0x80, 0xc2, 0,
 // Neighbours are what LLDP said on each interface. A nil *Neighbours knows nothing.
 //
 // Some NICs (Intel's i40e and ice) run an LLDP agent in their firmware, which keeps the
-// frames to itself: nothing is heard there until that agent is switched off.
+// frames to itself: nothing is heard there until that agent is switched off. Collect
+// notes such a NIC.
 type Neighbours struct {
 	log    *slog.Logger
 	now    func() time.Time

@@ -58,11 +58,17 @@ func (r *reading) nic(ctx context.Context, n *inventory.NIC) {
 	if speed := r.number(dir, "speed"); n.Link && speed > 0 {
 		n.SpeedMbps = int(speed) // -1 when the driver doesn't know
 	}
-	type answers struct{ info, permanent []byte }
+	type answers struct {
+		info, permanent []byte
+		flag            string
+		deaf            bool
+	}
+	name, driver := n.Name, n.Driver
 	a, err := within(ctx, nicWait, func() (answers, error) {
-		info, _ := r.ask(n.Name, "ethtool-drvinfo", func() ([]byte, error) { return ethtool(n.Name, ethtoolDriverInfo, driverInfoBytes) })
-		permanent, _ := r.ask(n.Name, "ethtool-permaddr", func() ([]byte, error) { return ethtool(n.Name, ethtoolPermanent, permanentBytes) })
-		return answers{info, permanent}, nil // not every driver has an answer
+		info, _ := r.ask(name, "ethtool-drvinfo", func() ([]byte, error) { return ethtool(name, ethtoolDriverInfo, driverInfoBytes) })
+		permanent, _ := r.ask(name, "ethtool-permaddr", func() ([]byte, error) { return ethtool(name, ethtoolPermanent, permanentBytes) })
+		flag, deaf := r.hearsNoLLDP(name, driver)
+		return answers{info, permanent, flag, deaf}, nil // not every driver has an answer
 	})
 	if err != nil {
 		r.note("NIC %s: ask the driver: %v", n.Name, err)
@@ -74,6 +80,9 @@ func (r *reading) nic(ctx context.Context, n *inventory.NIC) {
 	n.Boot = r.opts.BootMAC != "" && n.MAC == r.opts.BootMAC
 	n.Addresses = r.addresses(n.Name)
 	n.Neighbour = r.neighbour(n.Name)
+	if a.deaf && n.Link && n.Neighbour == nil {
+		r.note("NIC %s: LLDP neighbour: the NIC's firmware keeps the frames to itself (%s's private flag %s)", n.Name, n.Driver, a.flag)
+	}
 }
 
 // pciOf finds the PCI function in a device's place: the last one, unless a USB device is

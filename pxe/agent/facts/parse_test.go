@@ -166,7 +166,7 @@ func FuzzAnswers(f *testing.F) {
 		for _, code := range []byte{logReadErrors, logTemperature, logSolidState, logBackground, logExceptions} {
 			if page, err := parseLogPage(code, b); err == nil {
 				_, _ = parseExceptions(page, &inventory.DiskHealth{})
-				addLogPage(&inventory.DiskHealth{}, page)
+				addLogPage(&inventory.DiskHealth{}, code, page)
 			}
 		}
 		designatedWWN(b)
@@ -174,6 +174,7 @@ func FuzzAnswers(f *testing.F) {
 		parseDriverInfo(b)
 		parsePermanent(b)
 		parseDeviceID(b)
+		privateFlag(b, b, "disable-fw-lldp")
 		loadOptionLabel(b)
 		_, _ = parseTPMManufacturer(b)
 		tpm12Manufacturer(string(b))

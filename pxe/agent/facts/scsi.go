@@ -36,7 +36,7 @@ func (r *reading) scsiHealth(name string) (*inventory.DiskHealth, error) {
 	}
 	for _, code := range []byte{logReadErrors, logTemperature, logSolidState, logBackground} {
 		if page, err := r.logPage(name, code); err == nil {
-			addLogPage(h, page)
+			addLogPage(h, code, page)
 		}
 	}
 	warnWorn(h)
@@ -56,16 +56,13 @@ func (r *reading) logPage(name string, code byte) (map[uint16][]byte, error) {
 	return parseLogPage(code, page)
 }
 
-// logPageKey is the parameter under which parseLogPage leaves the page's own code.
-const logPageKey = 0xffff
-
 // parseLogPage splits a log page into its parameters (SPC-5, 7.3.2): four bytes of
 // header each with code and length.
 func parseLogPage(code byte, b []byte) (map[uint16][]byte, error) {
 	if len(b) < 4 || b[0]&0x3f != code || b[0]&0x40 != 0 {
 		return nil, fmt.Errorf("log page %02x: another page came", code)
 	}
-	out := map[uint16][]byte{logPageKey: {code}}
+	out := map[uint16][]byte{}
 	for rest := b[4:min(len(b), 4+int(binary.BigEndian.Uint16(b[2:])))]; len(rest) >= 4; {
 		n := int(rest[3])
 		if n > len(rest)-4 {
@@ -97,8 +94,8 @@ func parseExceptions(page map[uint16][]byte, h *inventory.DiskHealth) (bool, err
 	return true, nil
 }
 
-func addLogPage(h *inventory.DiskHealth, page map[uint16][]byte) {
-	switch page[logPageKey][0] {
+func addLogPage(h *inventory.DiskHealth, code byte, page map[uint16][]byte) {
+	switch code {
 	case logReadErrors: // parameter 6: errors that were not corrected
 		if n := bigEndian(page[6]); n > 0 {
 			h.MediaErrors = n

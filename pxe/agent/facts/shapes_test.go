@@ -177,6 +177,7 @@ func nvmeAndSAS(d *dump) {
 	for i := range 2 {
 		port := d.pci(fmt.Sprintf("0000:12:00.%d", i), "0200", "8086:1572", "i40e")
 		d.nic(port, fmt.Sprintf("eno%d", i+1), fmt.Sprintf("48:df:37:00:00:%02x", i+1), 10000*(1-i))
+		d.flags(fmt.Sprintf("eno%d", i+1), []string{"MFP", "total-port-shutdown", "flow-director-atr", "disable-fw-lldp"}, "flow-director-atr")
 	}
 	d.ipmi("ipmi-06-01", "00130111630282ff1f0001200000000000")
 	d.ipmi("ipmi-06-42-02", "0002840100a20000000000")
