@@ -46,6 +46,9 @@ func (t *Table) Boot(c Client) Offer {
 	if e == nil && !t.cfg.Discover {
 		return Offer{Nothing: "machine is unknown and discovery is off"}
 	}
+	if t.forced(c, e) == inventory.ChainNone {
+		return Offer{Nothing: "its boot chain is set to none"}
+	}
 	if c.IPXE {
 		return Offer{URL: t.url(c, "script.ipxe"), Chain: inventory.ChainIPXE}
 	}
@@ -76,13 +79,10 @@ func (t *Table) uefi(c Client, e *entry) Offer {
 		chain = inventory.ChainSNP
 	}
 	if t.rejected(c.MAC, c.Arch, loaders[chain]) {
-		chain = other(chain)
+		chain = other(c.Arch, chain)
 	}
 	if forced := t.forced(c, e); forced != inventory.ChainAuto {
 		chain = forced
-	}
-	if chain == inventory.ChainNone {
-		return Offer{Nothing: "its boot chain is set to none"}
 	}
 	return t.file(c, chain, loaders[chain])
 }
@@ -98,10 +98,17 @@ func (t *Table) pickHTTP(c Client, e *entry) inventory.BootChain {
 	return chain
 }
 
-// other is the chain to try when the firmware refused one.
-func other(chain inventory.BootChain) inventory.BootChain {
-	if chain == inventory.ChainShim {
+// other is the chain to try when the firmware refused one. HTTP boot has iPXE alone, in
+// two builds.
+func other(arch int, chain inventory.BootChain) inventory.BootChain {
+	isHTTP := arch == ArchHTTPX64 || arch == ArchHTTPEBC
+	switch {
+	case chain == inventory.ChainShim:
 		return inventory.ChainSNP
+	case isHTTP && chain == inventory.ChainIPXE:
+		return inventory.ChainSNP
+	case isHTTP:
+		return inventory.ChainIPXE
 	}
 	return inventory.ChainShim
 }

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"net/netip"
+	"strings"
 	"text/template"
 
 	"ingot/inventory"
@@ -13,10 +14,20 @@ import (
 //go:embed scripts/*.tmpl
 var scriptFiles embed.FS
 
-var scripts = template.Must(template.ParseFS(scriptFiles, "scripts/*.tmpl"))
+var scripts = template.Must(template.New("").Funcs(template.FuncMap{"plain": plain}).ParseFS(scriptFiles, "scripts/*.tmpl"))
+
+// plain keeps of a text what neither iPXE nor GRUB takes as syntax.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x80 && (r == ' ' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || strings.ContainsRune(".,:()@_-", r)) {
+			return r
+		}
+		return ' '
+	}, s)
+}
 
 // scriptData is what the templates may use. All of it is ours: no text that a client
-// sent gets into a script.
+// sent gets into a script, and Why is printed through plain.
 type scriptData struct {
 	MAC    string
 	Base   string

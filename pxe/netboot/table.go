@@ -198,7 +198,7 @@ func (t *Table) rejected(mac inventory.MAC, arch int, file string) bool {
 func (t *Table) reject(mac inventory.MAC, arch int, chain inventory.BootChain) (next inventory.BootChain) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	next = other(chain)
+	next = other(arch, chain)
 	if t.refused[refusal{mac, arch, loaders[next]}] {
 		delete(t.refused, refusal{mac, arch, loaders[next]})
 	}
