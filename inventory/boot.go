@@ -92,4 +92,10 @@ type SightingValues struct {
 	Answer BootAnswer `json:"answer,omitempty"`
 	Chain  BootChain  `json:"chain,omitempty"`
 	Error  string     `json:"error,omitempty"`
+	// Streak is how often in a row: of a DISCOVER, since the client last got further; of
+	// a file that stopped, since it last went out whole. Zero for other kinds.
+	Streak      int64     `json:"streak,omitempty"`
+	StreakSince time.Time `json:"streakSince,omitzero"`
+	// SameBlock is how many of the streak, up to the last, stopped at Block.
+	SameBlock int64 `json:"sameBlock,omitempty"`
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // BootStarted: a network boot began. Attempt names it in the events that follow.
@@ -83,6 +84,8 @@ func (p BootScript) String() string {
 type BootRejected struct {
 	File string    `json:"file"`
 	Next BootChain `json:"next"`
+	// Arch is the client's that refused it (option 93).
+	Arch int `json:"arch,omitempty"`
 }
 
 // Kind implements Payload.
@@ -108,6 +111,8 @@ type AgentLost struct {
 	Phase   Phase  `json:"phase,omitempty"`
 	LastLog string `json:"lastLog,omitempty"`
 	Percent int    `json:"percent,omitempty"`
+	// Beat is when it was last heard.
+	Beat time.Time `json:"beat,omitzero"`
 }
 
 // Kind implements Payload.

@@ -78,6 +78,8 @@ type verdict struct {
 	other netip.Addr
 	// announce is an event that goes with it.
 	announce inventory.Payload
+	// saw is the sighting of a silence, SawIgnored when empty.
+	saw inventory.SightingKind
 }
 
 func quiet(format string, args ...any) verdict { return verdict{why: fmt.Sprintf(format, args...)} }
@@ -120,6 +122,7 @@ func (v *visit) nothingFree() verdict {
 		return verdict{why: "no probed address in stock yet", park: !v.from.parked}
 	}
 	out := quiet("no free address: all %d are taken", b.stock.size)
+	out.saw = inventory.SawExhausted
 	if !b.stock.announced {
 		b.stock.announced = true
 		out.announce = inventory.PoolExhausted{Network: b.net.Name, Size: b.stock.size}
@@ -271,7 +274,7 @@ func (v *visit) inform() verdict {
 func (s *Server) finish(ctx context.Context, v *visit, n *inventory.Network, d verdict) answer {
 	switch d.kind {
 	case dhcpv4.MessageTypeNone:
-		return answer{why: d.why, rows: d.rows}
+		return answer{why: d.why, saw: d.saw, rows: d.rows}
 	case dhcpv4.MessageTypeNak:
 		return answer{reply: nak(v.request, v.server, d.why)}
 	}

@@ -1,6 +1,7 @@
 package dhcp
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"time"
@@ -12,9 +13,10 @@ import (
 
 // answer is what is done about a packet: send a reply, after rows are durable.
 type answer struct {
-	// reply nil is silence; why tells the reason.
+	// reply nil is silence; why tells the reason, saw its kind (empty: SawIgnored).
 	reply *dhcpv4.DHCPv4
 	why   string
+	saw   inventory.SightingKind
 	// rows are committed before the reply leaves.
 	rows []inventory.Address
 	// note goes with the sighting of the reply: why there is no boot file in it.
@@ -99,7 +101,7 @@ func (s *Server) handle(ctx context.Context, in inbound) (outgoing, bool) {
 		a = s.authoritative(ctx, r, net, server, now)
 	}
 	if a.why != "" {
-		s.saw(r, inventory.SawIgnored, a.why, inventory.SightingValues{Network: net.Name})
+		s.saw(r, cmp.Or(a.saw, inventory.SawIgnored), a.why, inventory.SightingValues{Network: net.Name})
 	}
 	return outgoing{a, r, server, net.Name}, a.reply != nil || len(a.rows) > 0
 }

@@ -19,7 +19,7 @@ func (r *Recorder) bootStarted(ctx context.Context, b bootSeen) error {
 		old.followed, old.last = true, b.at
 		return nil
 	}
-	if old != nil && !old.whole && old.chain == b.offer.Chain && b.at.Sub(old.last) < sameBoot {
+	if old.same(b) {
 		old.last = b.at
 		return nil
 	}
@@ -40,7 +40,7 @@ func (r *Recorder) bootStarted(ctx context.Context, b bootSeen) error {
 // refusedLoader notices that the last attempt's loader was fetched whole and never
 // followed up: the firmware did not run it.
 func (r *Recorder) refusedLoader(ctx context.Context, old *attempt, b bootSeen) error {
-	if old == nil || !old.whole || old.followed || b.client.Arch == ArchBIOS || b.at.Sub(old.last) < settle {
+	if old == nil || !old.whole || old.followed || b.client.Arch == ArchBIOS {
 		return nil
 	}
 	next := r.table.reject(b.client.MAC, old.boot.client.Arch, old.chain)
@@ -48,11 +48,23 @@ func (r *Recorder) refusedLoader(ctx context.Context, old *attempt, b bootSeen) 
 	if !r.table.Known(b.client.MAC) {
 		return nil
 	}
-	return r.tell(ctx, b.client.MAC, inventory.BootRejected{File: old.file, Next: next})
+	return r.tell(ctx, b.client.MAC, inventory.BootRejected{File: old.file, Next: next, Arch: old.boot.client.Arch})
 }
 
 // settle is how soon after a whole fetch another DISCOVER says nothing yet.
 const settle = 2 * time.Second
+
+// same reports whether a DISCOVER goes on with this attempt. Another architecture is the
+// firmware's next way to boot.
+func (a *attempt) same(b bootSeen) bool {
+	if a == nil || a.boot.client.Arch != b.client.Arch {
+		return false
+	}
+	if a.whole {
+		return b.at.Sub(a.last) < settle
+	}
+	return a.chain == b.offer.Chain && b.at.Sub(a.last) < sameBoot
+}
 
 // bound drops attempts of the longest silent clients when there are too many.
 func (r *Recorder) bound() {
@@ -143,7 +155,7 @@ func (r *Recorder) discovered(ctx context.Context, mac inventory.MAC, a *attempt
 		return nil
 	}
 	a.told = true
-	return r.tell(ctx, mac, a.started())
+	return r.tellAt(ctx, mac, a.boot.at, a.started())
 }
 
 func (r *Recorder) discover(ctx context.Context, mac inventory.MAC, a *attempt) error {
@@ -189,12 +201,17 @@ func (r *Recorder) scriptServed(ctx context.Context, s scriptSeen) error {
 
 // tell puts an event into the machine's timeline.
 func (r *Recorder) tell(ctx context.Context, mac inventory.MAC, p inventory.Payload) error {
+	return r.tellAt(ctx, mac, r.now(), p)
+}
+
+// tellAt is tell for what happened before it was known to matter.
+func (r *Recorder) tellAt(ctx context.Context, mac inventory.MAC, at time.Time, p inventory.Payload) error {
 	return r.store.Update(ctx, func(x inventory.Tx) error {
 		like, err := x.MachinesLike(ctx, inventory.Identity{MACs: []inventory.MAC{mac}})
 		if err != nil || len(like) == 0 {
 			return err
 		}
-		return addEvent(ctx, x, like[0], r.now(), p)
+		return addEvent(ctx, x, like[0], at, p)
 	})
 }
 

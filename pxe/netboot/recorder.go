@@ -32,6 +32,7 @@ type Recorder struct {
 	attempts map[inventory.MAC]*attempt
 	byIP     map[netip.Addr]inventory.MAC
 	pending  map[sightingKey]*inventory.Sighting
+	streaks  map[streakKey]*streak
 	// Neighbour finds the MAC of an on-link address when no path named it; nil for none.
 	Neighbour func(netip.Addr) (inventory.MAC, bool)
 }
@@ -93,7 +94,8 @@ func NewRecorder(t *Table, s inventory.Store, now func() time.Time, log *slog.Lo
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Recorder{table: t, store: s, now: now, log: log, queue: make(chan observation, queueLength),
-		attempts: map[inventory.MAC]*attempt{}, byIP: map[netip.Addr]inventory.MAC{}, pending: map[sightingKey]*inventory.Sighting{}}
+		attempts: map[inventory.MAC]*attempt{}, byIP: map[netip.Addr]inventory.MAC{}, pending: map[sightingKey]*inventory.Sighting{},
+		streaks: map[streakKey]*streak{}}
 }
 
 // Saw records a sighting. It never blocks.
@@ -104,8 +106,13 @@ func (r *Recorder) SawBoot(c Client, class string, o Offer) {
 	r.put(observation{boot: &bootSeen{client: c, class: class, offer: o, at: r.now()}})
 }
 
-// SawFile records the end of a transfer.
-func (r *Recorder) SawFile(f FileSeen) { r.put(observation{file: &f}) }
+// SawFile records the end of a transfer; a zero time is now.
+func (r *Recorder) SawFile(f FileSeen) {
+	if f.At.IsZero() {
+		f.At = r.now()
+	}
+	r.put(observation{file: &f})
+}
 
 // SawScript records that a script was served.
 func (r *Recorder) SawScript(mac inventory.MAC, name string, s Script) {
@@ -171,6 +178,7 @@ func (r *Recorder) record(ctx context.Context, o observation) {
 
 // count coalesces a sighting until the next flush.
 func (r *Recorder) count(s inventory.Sighting) {
+	r.row(&s)
 	key := sightingKey{s.MAC, s.Kind, s.Detail}
 	if old, ok := r.pending[key]; ok {
 		old.Count += s.Count

@@ -16,6 +16,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"ingot/inventory"
+	"ingot/inventory/lifecycle"
 )
 
 // Config is what ingot serve is told by file, INGOT_* variables and flags; a flag wins
@@ -36,6 +37,7 @@ type Config struct {
 	Admin      Admin     `yaml:"admin" mapstructure:"admin"`
 	Machine    Machine   `yaml:"machine" mapstructure:"machine"`
 	Log        Log       `yaml:"log" mapstructure:"log"`
+	Limits     Limits    `yaml:"limits" mapstructure:"limits"`
 	Networks   []Network `yaml:"networks" mapstructure:"networks"`
 }
 
@@ -59,6 +61,32 @@ func (m Machine) advertised() int {
 		return m.AdvertisedHTTPPort
 	}
 	return m.HTTPPort
+}
+
+// Limits are the times after which silence is a failure; they restart with every sign of
+// progress.
+type Limits struct {
+	// Silent is when an agent without a beat counts as gone.
+	Silent time.Duration `yaml:"silent" mapstructure:"silent"`
+	// Boot is how long a machine may take to boot the agent.
+	Boot time.Duration `yaml:"boot" mapstructure:"boot"`
+	// FirstBoot is how long the installed system may take to phone home.
+	FirstBoot time.Duration `yaml:"first_boot" mapstructure:"first_boot"`
+}
+
+func (l Limits) check() error {
+	for key, d := range map[string]time.Duration{"limits.silent": l.Silent, "limits.boot": l.Boot, "limits.first_boot": l.FirstBoot} {
+		if d <= 0 {
+			return inventory.Invalid("%s: %s (want a time above zero, like 20s or 15m)", key, d)
+		}
+	}
+	return nil
+}
+
+func (l Limits) lifecycle() lifecycle.Limits {
+	out := lifecycle.DefaultLimits
+	out.Silent, out.Boot, out.FirstBoot = l.Silent, l.Boot, l.FirstBoot
+	return out
 }
 
 // Log is how the server logs.
@@ -97,6 +125,7 @@ var defaults = map[string]any{
 	"data": "/var/lib/ingot", "database": "", "interfaces": []string{}, "dhcp": "", "discover": true, "kernel_args": "console=tty0 console=ttyS0,115200 panic=30",
 	"admin.listen": "127.0.0.1:7470", "machine.http_port": 7480, "machine.advertised_http_port": 0, "machine.tls_port": 7443, "machine.netconsole_port": 6666,
 	"log.level": "info", "log.format": "text",
+	"limits.silent": lifecycle.DefaultLimits.Silent, "limits.boot": lifecycle.DefaultLimits.Boot, "limits.first_boot": lifecycle.DefaultLimits.FirstBoot,
 }
 
 // Flags declares serve's flags.
@@ -250,5 +279,5 @@ func (c *Config) check() error {
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		return inventory.Invalid("log.format: %q (want text or json)", c.Log.Format)
 	}
-	return nil
+	return c.Limits.check()
 }
