@@ -120,3 +120,16 @@ func TestNoNeighbours(t *testing.T) {
 	}
 	n.Wait()
 }
+
+func TestJoin(t *testing.T) {
+	n := newNeighbours(nil, time.Now, nil)
+	n.hear("eth1", heard{inventory.Neighbour{ChassisID: "a", PortID: "1"}, time.Hour})
+	old := &inventory.Facts{NICs: []inventory.NIC{{Name: "eth0", Neighbour: &inventory.Neighbour{ChassisID: "gone"}}, {Name: "eth1"}}}
+	want := []inventory.NIC{{Name: "eth0"}, {Name: "eth1", Neighbour: &inventory.Neighbour{ChassisID: "a", PortID: "1"}}}
+	if diff := cmp.Diff(want, n.Join(old).NICs); diff != "" {
+		t.Errorf("joined (-want +got):\n%s", diff)
+	}
+	if old.NICs[1].Neighbour != nil {
+		t.Error("the facts given were changed")
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -104,6 +105,17 @@ func (n *Neighbours) Changed() <-chan struct{} {
 		return nil
 	}
 	return n.changed
+}
+
+// Join returns a copy of the facts with what is known by now of each NIC's neighbour. It
+// reads nothing else, so it may be used while a disk is written.
+func (n *Neighbours) Join(f *inventory.Facts) *inventory.Facts {
+	joined := *f
+	joined.NICs = slices.Clone(f.NICs)
+	for i := range joined.NICs {
+		joined.NICs[i].Neighbour = n.Get(joined.NICs[i].Name)
+	}
+	return &joined
 }
 
 // Wait returns when the listener has ended and its sockets are closed.
