@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,7 +31,8 @@ type Agent struct {
 	http    *http.Client
 	lease   *lease
 	// facts are the newest; orders choose disks from a fresh reading.
-	facts *inventory.Facts
+	facts      atomic.Pointer[inventory.Facts]
+	neighbours *facts.Neighbours
 	// done is the generation reported last, highest the highest that was seen.
 	done, highest int64
 	beats         beater
@@ -98,6 +100,9 @@ func (a *Agent) prepare(ctx context.Context) error {
 	if err := errors.Join(modules.load("af_packet", "virtio_pci", "virtio_net"), modules.coldplug()); err != nil {
 		a.log.Warn("some modules", "err", err)
 	}
+	if a.neighbours, err = facts.Listen(ctx, a.log); err != nil {
+		a.log.Warn("listen for LLDP", "err", err)
+	}
 	if a.lease, err = connect(ctx, a.params.MAC, a.log); err != nil {
 		return err
 	}
@@ -163,6 +168,7 @@ func (a *Agent) serve(ctx context.Context) error {
 	g.Go(func() error { return kernelLog(ctx, a.out) })
 	g.Go(func() error { return a.lease.keep(ctx, a.log) })
 	g.Go(func() error { return a.beats.run(ctx, a.client, welcome.BeatEvery) })
+	g.Go(func() error { return a.watchCables(ctx) })
 	g.Go(func() error {
 		defer cancel()
 		a.netconsole(welcome)
@@ -173,11 +179,11 @@ func (a *Agent) serve(ctx context.Context) error {
 
 // read collects the facts.
 func (a *Agent) read(ctx context.Context) error {
-	f, err := facts.Collect(ctx, facts.Options{BootMAC: a.params.MAC, AgentVersion: a.version, Log: a.log})
+	f, err := facts.Collect(ctx, facts.Options{BootMAC: a.params.MAC, AgentVersion: a.version, Neighbours: a.neighbours, Log: a.log})
 	if err != nil {
 		return fmt.Errorf("read facts: %w", err)
 	}
-	a.facts = f
+	a.facts.Store(f)
 	a.log.Info("facts", "summary", f.Summary(), "unread", len(f.Unread))
 	return nil
 }
@@ -185,8 +191,9 @@ func (a *Agent) read(ctx context.Context) error {
 // hello opens the session; it tries until the server lets us in, since a person may
 // have to settle a conflict first.
 func (a *Agent) hello(ctx context.Context) (agentapi.Welcome, error) {
-	h := agentapi.Hello{Boot: a.boot, Identity: a.facts.Identity(), BootMAC: a.params.MAC, Firmware: a.facts.Firmware.Mode,
-		SecureBoot: a.facts.Firmware.SecureBoot, Kernel: a.facts.Agent.Kernel, Version: a.version}
+	f := a.facts.Load()
+	h := agentapi.Hello{Boot: a.boot, Identity: f.Identity(), BootMAC: a.params.MAC, Firmware: f.Firmware.Mode,
+		SecureBoot: f.Firmware.SecureBoot, Kernel: f.Agent.Kernel, Version: a.version}
 	for {
 		w, err := a.client.Hello(ctx, h)
 		if err == nil {
@@ -202,9 +209,11 @@ func (a *Agent) hello(ctx context.Context) (agentapi.Welcome, error) {
 }
 
 func (a *Agent) sendFacts(ctx context.Context) error {
-	a.facts.Agent.ToFacts = sinceKernel()
+	f := *a.facts.Load()
+	f.Agent.ToFacts = sinceKernel()
+	a.facts.Store(&f)
 	for {
-		err := a.client.Facts(ctx, a.facts)
+		err := a.client.Facts(ctx, &f)
 		if err == nil {
 			return nil
 		}
@@ -215,6 +224,28 @@ func (a *Agent) sendFacts(ctx context.Context) error {
 		}
 		if err := sleep(ctx, 2*time.Second); err != nil {
 			return err
+		}
+	}
+}
+
+// cablePause gathers what several ports say at about the same time, and bounds what a
+// chatty peer can cause.
+const cablePause = 5 * time.Second
+
+// watchCables sends the facts again when LLDP tells of a neighbour. It reads nothing
+// else, so it may run while a disk is written.
+func (a *Agent) watchCables(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.neighbours.Changed():
+		}
+		if sleep(ctx, cablePause) != nil {
+			return nil
+		}
+		if err := a.client.Facts(ctx, a.neighbours.Join(a.facts.Load())); err != nil {
+			a.log.Warn("send facts", "err", err)
 		}
 	}
 }
