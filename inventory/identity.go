@@ -35,8 +35,8 @@ var bogusSerials = []string{
 }
 
 // Trusted returns id with what identifies nothing removed: bogus UUIDs and serials (also
-// those of one digit alone), UUIDs that aren't written as one, duplicate MACs. UUIDs are
-// lower case.
+// those of one digit alone), UUIDs and MACs that aren't written as one, duplicate MACs.
+// UUIDs are lower case, MACs canonical.
 func (id Identity) Trusted() Identity {
 	out := Identity{UUID: strings.ToLower(strings.TrimSpace(id.UUID)), Serial: strings.TrimSpace(id.Serial)}
 	if !plausibleUUID(out.UUID) {
@@ -45,8 +45,8 @@ func (id Identity) Trusted() Identity {
 	if slices.Contains(bogusSerials, strings.ToLower(out.Serial)) || allSame(out.Serial) {
 		out.Serial = ""
 	}
-	for _, mac := range id.MACs {
-		if mac != "" && !slices.Contains(out.MACs, mac) {
+	for _, text := range id.MACs {
+		if mac, err := ParseMAC(string(text)); err == nil && !slices.Contains(out.MACs, mac) {
 			out.MACs = append(out.MACs, mac)
 		}
 	}

@@ -32,7 +32,7 @@ func TestTrustedDropsBogusValues(t *testing.T) {
 }
 
 func TestTrustedKeepsAndCleans(t *testing.T) {
-	seen := Identity{UUID: " " + strings.ToUpper(uuidA) + " ", Serial: " CZ1234 ", MACs: []MAC{macA, "", macB, macA}}
+	seen := Identity{UUID: " " + strings.ToUpper(uuidA) + " ", Serial: " CZ1234 ", MACs: []MAC{macA, "", MAC(strings.ToUpper(macB.Hyphened())), macA, "ff:ff:ff:ff:ff:ff", "eth0"}}
 	want := Identity{UUID: uuidA, Serial: "CZ1234", MACs: []MAC{macA, macB}}
 	if d := cmp.Diff(want, seen.Trusted()); d != "" {
 		t.Errorf("Trusted (-want +got):\n%s", d)

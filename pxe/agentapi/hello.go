@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -76,6 +77,13 @@ func checkHello(h *Hello) error {
 		return inventory.Invalid("hello: boot name of %d characters (want 8 to 64)", len(h.Boot))
 	}
 	h.Identity = h.Identity.Trusted()
+	if h.BootMAC != "" {
+		mac, err := inventory.ParseMAC(string(h.BootMAC))
+		if err != nil {
+			return fmt.Errorf("hello: boot interface: %w", err)
+		}
+		h.BootMAC = mac
+	}
 	if len(h.Identity.MACs) == 0 {
 		return inventory.Invalid("hello: no MAC address")
 	}

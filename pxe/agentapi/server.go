@@ -136,6 +136,8 @@ func (s *Server) logger() *slog.Logger {
 // the log. notFound is the status for ErrNotFound.
 func (s *Server) refuse(w http.ResponseWriter, err error, notFound int) {
 	switch {
+	case errors.Is(err, ErrSession):
+		fail(w, http.StatusUnauthorized, err.Error(), false)
 	case errors.Is(err, inventory.ErrNotFound):
 		fail(w, notFound, err.Error(), false)
 	case errors.Is(err, inventory.ErrConflict), errors.Is(err, inventory.ErrBusy):

@@ -3,6 +3,7 @@ package agentapi
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -60,6 +61,7 @@ func (s *Server) beat(w http.ResponseWriter, r *http.Request, c caller) {
 		if b.Progress == nil || b.Generation != m.Spec.Generation {
 			return nil
 		}
+		bounded(b.Progress)
 		before := m.Status.Progress
 		b.Progress.At = s.Now()
 		m.Status.Progress = b.Progress
@@ -69,6 +71,16 @@ func (s *Server) beat(w http.ResponseWriter, r *http.Request, c caller) {
 		return s.event(r.Context(), x, m, inventory.Progressed{Progress: *b.Progress})
 	})
 	s.done(w, err)
+}
+
+// bounded keeps what a hostile agent counts within its total, which bars are drawn from.
+// A total of 0 is one that isn't known.
+func bounded(p *inventory.Progress) {
+	p.TotalBytes, p.WireBytes = max(p.TotalBytes, 0), max(p.WireBytes, 0)
+	p.Bytes = max(p.Bytes, 0)
+	if p.TotalBytes > 0 {
+		p.Bytes = min(p.Bytes, p.TotalBytes)
+	}
 }
 
 func (s *Server) report(w http.ResponseWriter, r *http.Request, c caller) {
@@ -196,14 +208,15 @@ func (s *Server) change(ctx context.Context, c caller, f func(inventory.Tx, *inv
 	})
 }
 
-// current is the caller's machine, if the caller's boot is the one that stands.
+// current is the caller's machine, if the caller's boot is the one that stands; ErrSession
+// if not.
 func (s *Server) current(ctx context.Context, x inventory.Tx, c caller) (*inventory.Machine, error) {
 	m, err := x.Machine(ctx, c.Machine)
 	if err != nil {
 		return nil, err
 	}
 	if m.Status.Agent == nil || m.Status.Agent.Boot != c.Boot {
-		return nil, inventory.NotFound("session of boot", c.Boot)
+		return nil, fmt.Errorf("boot %s: %w", c.Boot, ErrSession)
 	}
 	return m, nil
 }
