@@ -18,7 +18,7 @@ type booter struct {
 // Boot implements dhcp.Booter.
 func (b booter) Boot(_ context.Context, c dhcp.Client) dhcp.Offer {
 	client := netboot.Client{MAC: c.MAC, UUID: c.UUID, Arch: int(c.Arch), HTTP: c.IsHTTP, IPXE: c.IsIPXE,
-		Network: c.Network, Relay: c.Relay, Server: c.Server}
+		Network: c.Network, Relay: c.Relay, Server: c.Server, Proxy: c.Proxy}
 	offer := b.table.Boot(client)
 	if c.Discover {
 		b.recorder.SawBoot(client, c.Class, offer)

@@ -87,12 +87,24 @@ func (a *attempt) started() inventory.BootStarted {
 		Network: c.Network, Relay: c.Relay, Nothing: a.boot.offer.Nothing}
 }
 
+// optional reports files that shim (revocation lists, certificates) and GRUB (command
+// lists, fonts, its configuration by address) ask for on the chance that they are there.
+func optional(name string) bool {
+	base := lastPart(name)
+	for _, prefix := range []string{"revocations", "shim_certificate", "grub.cfg-"} {
+		if strings.HasPrefix(base, prefix) {
+			return true
+		}
+	}
+	return strings.HasPrefix(name, "grub/x86_64-efi/") || strings.HasPrefix(name, "grub/arm64-efi/") || strings.HasSuffix(base, ".lst")
+}
+
 func lastPart(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
 // fileEnded records a transfer and makes a machine of a client that nobody knew.
 func (r *Recorder) fileEnded(ctx context.Context, f FileSeen) error {
 	mac := r.whose(f)
-	if mac == "" {
+	if mac == "" || (f.Outcome == inventory.FileNotFound && optional(f.File)) {
 		return nil
 	}
 	r.count(fileSighting(mac, f))

@@ -14,8 +14,10 @@ type Client struct {
 	Arch int
 	// HTTP is set for UEFI HTTP boot (class HTTPClient), IPXE for iPXE asking itself.
 	HTTP, IPXE bool
-	Network    string
-	Relay      netip.Addr
+	// Proxy: another server gives the addresses.
+	Proxy   bool
+	Network string
+	Relay   netip.Addr
 	// Server is the address under which the client reaches us.
 	Server netip.Addr
 }
@@ -73,9 +75,16 @@ func (t *Table) firmware(c Client, e *entry) Offer {
 
 // uefi: an unknown machine, one with Secure Boot on, and one that is to boot its disk
 // (the signed GRUB can read it, iPXE can't) get shim; the others the faster iPXE.
+//
+// Beside another DHCP server it is iPXE first: the signed GRUB asks the server of the
+// DHCP ACK, and not the one of the ProxyDHCP answer, for its configuration, and hangs.
 func (t *Table) uefi(c Client, e *entry) Offer {
+	secure := e != nil && e.secureBoot == inventory.SecureBootOn
 	chain := inventory.ChainShim
-	if e != nil && e.secureBoot == inventory.SecureBootOff && e.answer == inventory.BootAgent {
+	switch {
+	case c.Proxy && e != nil && e.answer == inventory.BootDisk:
+		return Offer{Nothing: "it is to boot its disk, and beside another DHCP server only silence sends UEFI there"}
+	case c.Proxy && !secure, e != nil && e.secureBoot == inventory.SecureBootOff && e.answer == inventory.BootAgent:
 		chain = inventory.ChainSNP
 	}
 	if t.rejected(c.MAC, c.Arch, loaders[chain]) {
