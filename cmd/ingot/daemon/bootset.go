@@ -30,9 +30,20 @@ func (b bootFiles) Open(name string) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-// bootSet opens the boot files, and makes them at the first start.
+// noBootFiles is the boot set of a server that no machine boots from.
+type noBootFiles struct{}
+
+// Open implements pxe.BootSet.
+func (noBootFiles) Open(string) (*os.File, fs.FileInfo, error) { return nil, nil, fs.ErrNotExist }
+
+// bootSet opens the boot files, and makes them at the first start. A server without an
+// interface needs none.
 func (d *Daemon) bootSet(ctx context.Context) (pxe.BootSet, error) {
 	set, err := bootfiles.Open(d.path("boot"))
+	if errors.Is(err, fs.ErrNotExist) && len(d.cfg.Interfaces) == 0 {
+		d.log.Info("no interface is given (--interface): no boot files are served, the machine listeners are on loopback")
+		return noBootFiles{}, nil
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		d.log.Info("no boot files yet: making them from Debian's packages (about 110 MB, once)")
 		set, err = BuildBootFiles(ctx, BootFiles{Data: d.cfg.Data, Log: d.log.With("component", "bootfiles")})

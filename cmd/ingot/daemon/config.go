@@ -1,19 +1,12 @@
 package daemon
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
-	"os"
-	"strings"
 	"time"
 
-	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/pflag"
-	"github.com/spf13/viper"
-	"gopkg.in/yaml.v3"
 
 	"ingot/inventory"
 	"ingot/inventory/lifecycle"
@@ -77,7 +70,7 @@ type Limits struct {
 func (l Limits) check() error {
 	for key, d := range map[string]time.Duration{"limits.silent": l.Silent, "limits.boot": l.Boot, "limits.first_boot": l.FirstBoot} {
 		if d <= 0 {
-			return inventory.Invalid("%s: %s (want a time above zero, like 20s or 15m)", key, d)
+			return bad(key, "%s (want a time above zero, like 20s or 15m)", d)
 		}
 	}
 	return nil
@@ -139,145 +132,42 @@ func Flags(f *pflag.FlagSet) {
 
 var flagKeys = map[string]string{"data": "data", "interface": "interfaces", "dhcp": "dhcp", "admin-listen": "admin.listen", "log-level": "log.level"}
 
-// LoadConfig merges file (empty for none), variables and flags. Unknown keys and bad
-// values are inventory.ErrInvalid and name file, line, key and value.
-func LoadConfig(file string, flags *pflag.FlagSet) (Config, error) {
-	v := viper.New()
-	for key, value := range defaults {
-		v.SetDefault(key, value)
-	}
-	v.SetEnvPrefix("INGOT")
-	v.SetEnvKeyReplacer(strings.NewReplacer(".", "_"))
-	v.AutomaticEnv()
-	if err := checkEnvironment(os.Environ()); err != nil {
-		return Config{}, err
-	}
-	if file != "" {
-		if err := readFile(v, file); err != nil {
-			return Config{}, err
-		}
-	}
-	for name, key := range flagKeys {
-		if flag := flags.Lookup(name); flag != nil {
-			if err := v.BindPFlag(key, flag); err != nil {
-				return Config{}, fmt.Errorf("bind flag %s: %w", name, err)
-			}
-		}
-	}
-	var c Config
-	if err := v.UnmarshalExact(&c, viper.DecodeHook(mapstructure.ComposeDecodeHookFunc(
-		mapstructure.StringToTimeDurationHookFunc(), mapstructure.StringToSliceHookFunc(",")))); err != nil {
-		return Config{}, inventory.Invalid("configuration: %v", err)
-	}
-	return c, c.check()
-}
+// badValue is a value that can't be right: the key, and what is wrong with it in words.
+type badValue struct{ key, problem string }
 
-// readFile checks the file strictly by itself first: yaml knows the lines.
-func readFile(v *viper.Viper, file string) error {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return fmt.Errorf("read configuration: %w", err)
-	}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	dec.KnownFields(true)
-	var strict Config
-	if err := dec.Decode(&strict); err != nil && !errors.Is(err, io.EOF) {
-		return inventory.Invalid("configuration file %s: %s", file, plain(err))
-	}
-	for i, n := range strict.Networks {
-		if _, err := n.Inventory(); err != nil {
-			return inventory.Invalid("configuration file %s: line %d: %v", file, networkLine(data, i), err)
-		}
-	}
-	v.SetConfigFile(file)
-	v.SetConfigType("yaml")
-	if err := v.ReadConfig(bytes.NewReader(data)); err != nil {
-		return inventory.Invalid("configuration file %s: %v", file, err)
-	}
-	return nil
-}
+func (b *badValue) Error() string { return b.key + ": " + b.problem }
 
-// plain says yaml's error in the file's words: "line 3: field dhpc not found in type
-// daemon.Config" names a Go type that no user knows.
-func plain(err error) string {
-	var typed *yaml.TypeError
-	if !errors.As(err, &typed) {
-		return strings.TrimPrefix(err.Error(), "yaml: ")
-	}
-	var out []string
-	for _, line := range typed.Errors {
-		if where, rest, ok := strings.Cut(line, ": field "); ok {
-			key, _, _ := strings.Cut(rest, " not found")
-			line = where + ": unknown key " + key
-		}
-		out = append(out, line)
-	}
-	return strings.Join(out, "; ")
-}
+func (b *badValue) Unwrap() error { return inventory.ErrInvalid }
 
-// networkLine finds the line of the i-th network.
-func networkLine(data []byte, i int) int {
-	var doc struct {
-		Networks []yaml.Node `yaml:"networks"`
-	}
-	if yaml.Unmarshal(data, &doc) != nil || i >= len(doc.Networks) {
-		return 0
-	}
-	return doc.Networks[i].Line
-}
-
-// otherVariables are INGOT_* variables that are not configuration of the server.
-var otherVariables = []string{"INGOT_SERVER", "INGOT_TOKEN", "INGOT_AGENT", "INGOT_CACHE", "INGOT_LAB", "INGOT_TEST"}
-
-func checkEnvironment(environ []string) error {
-	for _, kv := range environ {
-		name, _, _ := strings.Cut(kv, "=")
-		key, ok := strings.CutPrefix(name, "INGOT_")
-		if !ok || known(key) || hasPrefix(name, otherVariables) {
-			continue
-		}
-		return inventory.Invalid("variable %s is not known to ingot (its keys are those of the configuration file in capitals, like INGOT_ADMIN_LISTEN)", name)
-	}
-	return nil
-}
-
-func known(key string) bool {
-	for k := range defaults {
-		if strings.EqualFold(strings.ReplaceAll(k, ".", "_"), key) {
-			return true
-		}
-	}
-	return false
-}
-
-func hasPrefix(name string, prefixes []string) bool {
-	for _, p := range prefixes {
-		if strings.HasPrefix(name, p) {
-			return true
-		}
-	}
-	return false
-}
+func bad(key, format string, args ...any) error { return &badValue{key, fmt.Sprintf(format, args...)} }
 
 func (c *Config) check() error {
 	switch inventory.DHCPMode(c.DHCP) {
 	case "", inventory.DHCPAuthoritative, inventory.DHCPProxy, inventory.DHCPOff:
 	default:
-		return inventory.Invalid("dhcp: %q (want authoritative, proxy or off)", c.DHCP)
+		return bad("dhcp", "%q (want authoritative, proxy or off)", c.DHCP)
 	}
 	if _, err := netip.ParseAddrPort(c.Admin.Listen); err != nil {
-		return inventory.Invalid("admin.listen: %q (want ADDRESS:PORT, like 127.0.0.1:7470)", c.Admin.Listen)
-	}
-	for key, port := range map[string]int{"machine.http_port": c.Machine.HTTPPort, "machine.tls_port": c.Machine.TLSPort} {
-		if port < 1 || port > 65535 {
-			return inventory.Invalid("%s: %d (want a port from 1 to 65535)", key, port)
-		}
+		return bad("admin.listen", "%q (want ADDRESS:PORT, like 127.0.0.1:7470)", c.Admin.Listen)
 	}
 	if _, err := level(c.Log.Level); err != nil {
-		return err
+		return bad("log.level", "%q (want debug, info, warn or error)", c.Log.Level)
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
-		return inventory.Invalid("log.format: %q (want text or json)", c.Log.Format)
+		return bad("log.format", "%q (want text or json)", c.Log.Format)
 	}
-	return c.Limits.check()
+	return errors.Join(c.Machine.check(), c.Limits.check())
+}
+
+func (m Machine) check() error {
+	for _, p := range []struct {
+		key       string
+		port, min int
+	}{{"machine.http_port", m.HTTPPort, 1}, {"machine.tls_port", m.TLSPort, 1},
+		{"machine.advertised_http_port", m.AdvertisedHTTPPort, 0}, {"machine.netconsole_port", m.NetconsolePort, 0}} {
+		if p.port < p.min || p.port > 65535 {
+			return bad(p.key, "%d (want a port from %d to 65535)", p.port, p.min)
+		}
+	}
+	return nil
 }

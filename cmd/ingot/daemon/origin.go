@@ -1,0 +1,129 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+	"gopkg.in/yaml.v3"
+
+	"ingot/inventory"
+)
+
+// variable is the name of the variable that sets a key.
+func variable(key string) string {
+	return "INGOT_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+// origin says where a bad value was given: the flag, the variable, or the line.
+func origin(v *viper.Viper, file string, flags *pflag.FlagSet, err error) string {
+	var b *badValue
+	if !errors.As(err, &b) {
+		return "configuration"
+	}
+	for name, key := range flagKeys {
+		if f := flags.Lookup(name); key == b.key && f != nil && f.Changed {
+			return "flag --" + name
+		}
+	}
+	if os.Getenv(variable(b.key)) != "" {
+		return "variable " + variable(b.key)
+	}
+	if data, err := os.ReadFile(file); err == nil && v.InConfig(b.key) {
+		return fmt.Sprintf("configuration file %s: line %d", file, keyLine(data, b.key))
+	}
+	return "configuration"
+}
+
+// keyLine finds the line of a key like "machine.http_port".
+func keyLine(data []byte, key string) int {
+	var doc yaml.Node
+	if yaml.Unmarshal(data, &doc) != nil || len(doc.Content) == 0 {
+		return 0
+	}
+	node, line := doc.Content[0], 0
+	for _, part := range strings.Split(key, ".") {
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if node.Content[i].Value == part {
+				line, node = node.Content[i].Line, node.Content[i+1]
+				break
+			}
+		}
+	}
+	return line
+}
+
+// networkLine finds the line of the i-th network.
+func networkLine(data []byte, i int) int {
+	var doc struct {
+		Networks []yaml.Node `yaml:"networks"`
+	}
+	if yaml.Unmarshal(data, &doc) != nil || i >= len(doc.Networks) {
+		return 0
+	}
+	return doc.Networks[i].Line
+}
+
+// undecoded names the variable whose text can't become what its key holds; the file was
+// checked before, and flags check themselves.
+func undecoded(v *viper.Viper, err error) error {
+	var d *mapstructure.DecodeError
+	if !errors.As(err, &d) {
+		return inventory.Invalid("configuration: %v", err)
+	}
+	return inventory.Invalid("variable %s: %q can't be the value of %s (default %v)", variable(d.Name()), v.GetString(d.Name()), d.Name(), defaults[d.Name()])
+}
+
+// plain says yaml's errors in the file's words: "line 3: field dhpc not found in type
+// daemon.Config" names a Go type that no user knows, and "line 4: cannot unmarshal"
+// names no key.
+func plain(data []byte, err error) string {
+	var typed *yaml.TypeError
+	if !errors.As(err, &typed) {
+		return strings.TrimPrefix(err.Error(), "yaml: ")
+	}
+	var out []string
+	for _, line := range typed.Errors {
+		if where, rest, ok := strings.Cut(line, ": field "); ok {
+			key, _, _ := strings.Cut(rest, " not found")
+			line = where + ": unknown key " + key
+		}
+		out = append(out, mistyped(data, line))
+	}
+	return strings.Join(out, "; ")
+}
+
+var unmarshalError = regexp.MustCompile("^line ([0-9]+): cannot unmarshal !![a-z]+ `(.*)` into (.*)$")
+
+// goTypes in the words of a configuration file.
+var goTypes = map[string]string{"int": "a whole number", "bool": "true or false", "string": "text", "time.Duration": "a time like 20s or 1h",
+	"[]string": "a list"}
+
+func mistyped(data []byte, line string) string {
+	m := unmarshalError.FindStringSubmatch(line)
+	if m == nil {
+		return line
+	}
+	want := goTypes[m[3]]
+	if want == "" {
+		want = "keys of its own"
+	}
+	return fmt.Sprintf("line %s: %s: %q (want %s)", m[1], keyAt(data, m[1]), m[2], want)
+}
+
+// keyAt is the key on a line, or the line itself when it has none.
+func keyAt(data []byte, number string) string {
+	n := 0
+	for line := range strings.Lines(string(data)) {
+		if n++; fmt.Sprint(n) == number {
+			key, _, _ := strings.Cut(strings.TrimLeft(line, " -"), ":")
+			return strings.TrimSpace(key)
+		}
+	}
+	return ""
+}
