@@ -39,8 +39,14 @@ type Agent struct {
 }
 
 // Main is PID 1. It never returns: it ends in a reboot, or in a crash that the kernel
-// turns into a panic with the reason in its log.
+// turns into a panic with the reason in its log. As any other process it ends at once
+// with exit code 2: it would mount over the directories of the system that runs it, and
+// reboot it.
 func Main(version string) {
+	if os.Getpid() != 1 {
+		fmt.Fprintln(os.Stderr, "ingot-agent is the init of Ingot's boot environment, and runs as nothing else")
+		os.Exit(2)
+	}
 	out := newLogBuffer(os.Stderr)
 	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{ReplaceAttr: noTime}))
 	a := &Agent{version: version, boot: agentapi.NewBoot(), log: log, out: out}
