@@ -156,28 +156,35 @@ func (r *rack) start() {
 
 // dial connects from within the rack's namespace.
 func (r *rack) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	type result struct {
-		conn net.Conn
-		err  error
-	}
-	done := make(chan result, 1)
-	go func() { // the thread that changed its namespace ends with the goroutine
-		runtime.LockOSThread()
-		ns, err := netns.GetFromName(r.lab.Namespace())
-		if err == nil {
-			err = netns.Set(ns)
-		}
-		if err != nil {
-			done <- result{nil, err}
-			return
-		}
-		defer ns.Close()
+	var conn net.Conn
+	err := r.inside(func() error {
 		var d net.Dialer
-		conn, err := d.DialContext(ctx, network, address)
-		done <- result{conn, err}
-	}()
-	res := <-done
-	return res.conn, res.err
+		var err error
+		conn, err = d.DialContext(ctx, network, address)
+		return err
+	})
+	return conn, err
+}
+
+// inside runs f on a thread that is in the rack's namespace. A socket stays where it was
+// made; the thread goes back, since the first thread of a program can't end.
+func (r *rack) inside(f func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	home, err := netns.Get()
+	if err != nil {
+		return err
+	}
+	defer home.Close()
+	ns, err := netns.GetFromName(r.lab.Namespace())
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	if err := netns.Set(ns); err != nil {
+		return err
+	}
+	return errors.Join(f(), netns.Set(home))
 }
 
 // stop ends the server as systemd would.

@@ -1,17 +1,13 @@
 package e2e
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/http"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/vishvananda/netns"
 
 	"ingot/hypervisor/qemu"
 	"ingot/inventory/api"
@@ -79,30 +75,17 @@ func (r *rack) flippingProxy(from, to string) *atomic.Int64 {
 
 func (r *rack) listenInside(address string) net.Listener {
 	r.t.Helper()
-	type result struct {
-		l   net.Listener
-		err error
-	}
-	done := make(chan result, 1)
-	go func() { // the thread that changed its namespace ends with the goroutine
-		runtime.LockOSThread()
-		ns, err := netns.GetFromName(r.lab.Namespace())
-		if err == nil {
-			err = netns.Set(ns)
-		}
-		if err != nil {
-			done <- result{nil, err}
-			return
-		}
+	var l net.Listener
+	err := r.inside(func() error {
 		var lc net.ListenConfig
-		l, err := lc.Listen(context.Background(), "tcp4", address)
-		done <- result{l, err}
-	}()
-	res := <-done
-	if res.err != nil {
-		r.t.Fatal(res.err)
+		var err error
+		l, err = lc.Listen(r.t.Context(), "tcp4", address)
+		return err
+	})
+	if err != nil {
+		r.t.Fatal(err)
 	}
-	return res.l
+	return l
 }
 
 // flipper flips a bit of the byte at an offset.
