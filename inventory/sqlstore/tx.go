@@ -18,6 +18,8 @@ type tx struct {
 	sql    *sql.Tx
 	pg     bool
 	events bool
+	// prepared is Store.putAddress, and bound it within this transaction at first use.
+	prepared, bound *sql.Stmt
 }
 
 var _ inventory.Tx = (*tx)(nil)
@@ -50,7 +52,7 @@ func (s *Store) update(ctx context.Context, f func(inventory.Tx) error) (wroteEv
 	if err != nil {
 		return false, fmt.Errorf("begin: %w", err)
 	}
-	x := &tx{sql: t, pg: s.pg}
+	x := &tx{sql: t, pg: s.pg, prepared: s.putAddress}
 	if err := f(x); err != nil {
 		return false, errors.Join(err, ignoreDone(t.Rollback()))
 	}
@@ -99,9 +101,11 @@ func taken(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "UNIQUE constraint failed")
 }
 
+func (x *tx) bind(query string) string { return bind(x.pg, query) }
+
 // bind rewrites ? to $1, $2 for PostgreSQL.
-func (x *tx) bind(query string) string {
-	if !x.pg {
+func bind(pg bool, query string) string {
+	if !pg {
 		return query
 	}
 	var b strings.Builder

@@ -1,0 +1,3 @@
+-- +goose Up
+-- No query could use it, and every lease paid for it.
+DROP INDEX addresses_network;
