@@ -1,40 +1,99 @@
 package why
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
 	"ingot/inventory"
 )
 
-// boot is when the present attempt to boot began: the newest start of a network boot, or
-// else the time of the newest evidence of one.
-func (ev Evidence) boot() time.Time {
-	var t time.Time
-	for _, e := range ev.Events {
-		if e.Kind == inventory.EventBoot && e.Time.After(t) {
-			t = e.Time
-		}
-	}
-	return t
+// Evidence is all that an answer is made of.
+type Evidence struct {
+	Now       time.Time
+	Machine   *inventory.Machine
+	Sightings []inventory.Sighting
+	// Events are the newest of the machine; Server those of no machine (other DHCP
+	// servers, exhausted pools).
+	Events []inventory.Event
+	Server []inventory.Event
+	// Silent is how long an agent may be without a beat; 0 means DefaultSilent.
+	Silent time.Duration
 }
 
-// saw sums the sightings of a kind since t; the newest of them is returned with it.
-func (ev Evidence) saw(kind inventory.SightingKind) (newest inventory.Sighting, count int64) {
+// begun is when the present attempt to boot began: the newest start of a network boot,
+// unless an agent came up after it, which ended it well.
+func (ev Evidence) begun() time.Time {
+	_, boot, _ := last[inventory.BootStarted](ev.Events)
+	_, up, came := last[inventory.AgentUp](ev.Events)
+	if came && up.After(boot) {
+		return up
+	}
+	return boot
+}
+
+// open reports whether a network boot began that no agent ended.
+func (ev Evidence) open() bool {
+	_, boot, began := last[inventory.BootStarted](ev.Events)
+	_, up, came := last[inventory.AgentUp](ev.Events)
+	return began && (!came || boot.After(up))
+}
+
+// saw returns the newest sighting of a kind that is not older than t.
+func (ev Evidence) saw(kind inventory.SightingKind, t time.Time) (newest inventory.Sighting, ok bool) {
 	for _, s := range ev.Sightings {
-		if s.Kind != kind {
-			continue
+		if s.Kind == kind && !s.Last.Before(t) && (!ok || s.Last.After(newest.Last)) {
+			newest, ok = s, true
 		}
-		count += s.Count
+	}
+	return newest, ok
+}
+
+// newest is the newest sighting of any kind.
+func (ev Evidence) newest() (newest inventory.Sighting) {
+	for _, s := range ev.Sightings {
 		if s.Last.After(newest.Last) {
 			newest = s
 		}
 	}
-	return newest, count
+	return newest
 }
 
-// last returns the newest event of one of the kinds, decoded.
+// heard is when the machine was last seen on the wire; zero when never.
+func (ev Evidence) heard() time.Time {
+	_, boot, _ := last[inventory.BootStarted](ev.Events)
+	if at := ev.newest().Last; at.After(boot) {
+		return at
+	}
+	return boot
+}
+
+// file is a boot file's transfer and when it ended.
+type file struct {
+	inventory.BootFile
+	at time.Time
+}
+
+// fetched are the files that went out whole since t, oldest first.
+func (ev Evidence) fetched(t time.Time) []file {
+	var out []file
+	for _, e := range ev.Events {
+		if e.Kind != inventory.EventBootFile || e.Time.Before(t) {
+			continue
+		}
+		if p, err := e.Decode(); err == nil {
+			if f, ok := p.(inventory.BootFile); ok && f.Outcome == inventory.FileDone {
+				out = append(out, file{f, e.Time})
+			}
+		}
+	}
+	return out
+}
+
+func has(files []file, name string) bool {
+	return slices.ContainsFunc(files, func(f file) bool { return f.File == name })
+}
+
+// last returns the newest event of a payload's kind, decoded.
 func last[T inventory.Payload](events []inventory.Event) (p T, at time.Time, ok bool) {
 	for _, e := range slices.Backward(events) {
 		if e.Kind != p.Kind() {
@@ -49,40 +108,17 @@ func last[T inventory.Payload](events []inventory.Event) (p T, at time.Time, ok 
 	return p, at, false
 }
 
-// since returns the decoded events of one kind from t on, oldest first.
-func since[T inventory.Payload](events []inventory.Event, t time.Time) []T {
-	var out []T
-	var kind T
-	for _, e := range events {
-		if e.Kind != kind.Kind() || e.Time.Before(t) {
+// scripts counts the boot scripts since t that sent the machine to its disk.
+func (ev Evidence) scripts(t time.Time) (n int64) {
+	for _, e := range ev.Events {
+		if e.Kind != inventory.EventBootScript || e.Time.Before(t) {
 			continue
 		}
-		if decoded, err := e.Decode(); err == nil {
-			if typed, fits := decoded.(T); fits {
-				out = append(out, typed)
+		if p, err := e.Decode(); err == nil {
+			if s, ok := p.(inventory.BootScript); ok && s.Answer == inventory.BootDisk {
+				n++
 			}
 		}
 	}
-	return out
-}
-
-// ago is a time before now in words.
-func (ev Evidence) ago(t time.Time) string {
-	d := ev.Now.Sub(t)
-	switch {
-	case d < 2*time.Second:
-		return "just now"
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%d s ago", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min ago", int(d.Minutes()))
-	}
-	return fmt.Sprintf("%d h ago", int(d.Hours()))
-}
-
-func times(n int64) string {
-	if n == 1 {
-		return "once"
-	}
-	return fmt.Sprintf("%d times", n)
+	return n
 }

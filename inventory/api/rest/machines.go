@@ -102,6 +102,7 @@ func (s *Server) why(ctx context.Context, in *named) (a api.Answer, err error) {
 	if err != nil {
 		return a, err
 	}
+	ev.Silent = s.Lifecycle.Limits.Silent
 	answer := why.Explain(ev)
 	return api.Answer{Machine: ev.Machine.Name, Sentences: answer.Sentences, Known: answer.Known, Try: answer.Try}, nil
 }
