@@ -39,11 +39,12 @@ func TestLifeAfterDeploy(t *testing.T) {
 	for _, name := range names {
 		r.deployed(name, tinyLimit)
 	}
+	cycled := time.Now()
 	for _, name := range names {
 		r.power(name, lab.Cycle)
 	}
 	for _, name := range names {
-		r.phonedHomeAfter(name, time.Now())
+		r.phonedHomeAfter(name, cycled)
 	}
 	r.redeploy("uefi")
 }
