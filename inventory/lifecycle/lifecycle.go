@@ -143,6 +143,10 @@ func (l *Lifecycle) step(ctx context.Context, id string) (changed bool, err erro
 	waiting, failure := l.begin(ctx, m, next)
 	err = l.Store.Update(ctx, func(x inventory.Tx) error {
 		m, err := x.Machine(ctx, id)
+		if errors.Is(err, inventory.ErrNotFound) {
+			next = nil // deleted meanwhile
+			return nil
+		}
 		if err != nil {
 			return err
 		}

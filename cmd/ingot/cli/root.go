@@ -60,7 +60,7 @@ func Main(args []string) int {
 	}
 	fmt.Fprintln(a.err, "ingot:", strings.TrimSpace(err.Error()))
 	var u usageError
-	if errors.As(err, &u) || strings.HasPrefix(err.Error(), "unknown command") {
+	if errors.As(err, &u) || strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "required flag") {
 		fmt.Fprintln(a.err, `run "ingot --help" for the commands`)
 		return exitUsage
 	}

@@ -69,7 +69,7 @@ func readFile(v *viper.Viper, file string) error {
 	}
 	for i, n := range strict.Networks {
 		if _, err := n.Inventory(); err != nil {
-			return inventory.Invalid("configuration file %s: line %d: %v", file, networkLine(data, i), err)
+			return fmt.Errorf("configuration file %s: line %d: %w", file, networkLine(data, i), err)
 		}
 	}
 	v.SetConfigFile(file)
@@ -85,9 +85,9 @@ var otherVariables = []string{"INGOT_SERVER", "INGOT_TOKEN", "INGOT_AGENT", "ING
 
 func checkEnvironment(environ []string) error {
 	for _, kv := range environ {
-		name, _, _ := strings.Cut(kv, "=")
+		name, value, _ := strings.Cut(kv, "=")
 		key, ok := strings.CutPrefix(name, "INGOT_")
-		if !ok || known(key) || hasPrefix(name, otherVariables) {
+		if !ok || value == "" || known(key) || hasPrefix(name, otherVariables) {
 			continue
 		}
 		return inventory.Invalid("variable %s is not known to ingot (its keys are those of the configuration file in capitals, like INGOT_ADMIN_LISTEN)", name)

@@ -74,6 +74,25 @@ func ParsePool(s string) (inventory.AddressRange, error) {
 	return inventory.AddressRange{First: a, Last: b}, nil
 }
 
+// checkInterfaces refuses a name that this host has no interface of, before anything
+// long is begun for it.
+func checkInterfaces(want []string) error {
+	have, err := net.Interfaces()
+	if err != nil {
+		return fmt.Errorf("list interfaces: %w", err)
+	}
+	var names []string
+	for _, i := range have {
+		names = append(names, i.Name)
+	}
+	for _, name := range want {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("interface %q: this host has %s: %w", name, strings.Join(names, ", "), inventory.ErrNotFound)
+		}
+	}
+	return nil
+}
+
 // interfaceNetworks makes a network of each subnet of an interface that the inventory
 // has none for.
 func interfaceNetworks(name string, mode inventory.DHCPMode, have []inventory.Network) ([]inventory.Network, error) {

@@ -205,6 +205,9 @@ func (d *Daemon) checkRestored(ctx context.Context) error {
 }
 
 func (d *Daemon) openBoot(ctx context.Context) error {
+	if err := checkInterfaces(d.cfg.Interfaces); err != nil {
+		return err
+	}
 	set, err := d.bootSet(ctx)
 	if err != nil {
 		return err
