@@ -43,8 +43,11 @@ ethernets:
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	if !strings.HasPrefix(string(d.VendorData), "#cloud-config\nphone_home:\n  url: http://192.0.2.1/phone-home/x\n") {
-		t.Errorf("vendor-data:\n%s", d.VendorData)
+	for _, want := range []string{"Content-Type: multipart/mixed; boundary=\"ingot-vendor-data\"\n", "#cloud-config\nphone_home:\n  url: http://192.0.2.1/phone-home/x\n",
+		"Content-Type: text/x-shellscript", "conv=notrunc,fsync"} {
+		if !strings.Contains(string(d.VendorData), want) {
+			t.Errorf("vendor-data has no %q:\n%s", want, d.VendorData)
+		}
 	}
 }
 

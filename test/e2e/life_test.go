@@ -47,6 +47,25 @@ func TestLifeAfterDeploy(t *testing.T) {
 		r.phonedHomeAfter(name, cycled)
 	}
 	r.redeploy("uefi")
+	r.release("bios")
+}
+
+// release wipes a machine: its disk reads as zeros, and it is ready again.
+func (r *rack) release(name string) {
+	r.t.Helper()
+	m, err := r.find(r.t.Context(), name)
+	if err == nil {
+		m, err = r.client.Act(r.t.Context(), m.ID, api.ActionRelease)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.power(name, lab.Cycle)
+	m = r.until(name, "released", 4*time.Minute, inState(inventory.Ready))
+	if m.Status.ImageDigest != "" || m.Status.Report == nil || m.Status.Report.Disk != "/dev/vda" {
+		r.t.Errorf("after release: image %q, report %+v", m.Status.ImageDigest, m.Status.Report)
+	}
+	r.untouched(name)
 }
 
 // phonedHomeAfter waits for the installed system's word from a boot after t0.

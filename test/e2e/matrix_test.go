@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"bytes"
+	"os"
 	"testing"
 	"time"
 
@@ -60,8 +62,11 @@ func TestMatrix(t *testing.T) {
 			if row.image == "" {
 				return
 			}
-			r.deploy("m", api.Deploy{Image: row.image, Hostname: "web1"})
+			r.deploy("m", api.Deploy{Image: row.image, Hostname: "web1", UserData: "#cloud-config\n# " + secretText + "\n"})
 			r.checkDeployed(row.image)
+			if row.image == "debian-12" {
+				r.scrubbed("m")
+			}
 		})
 	}
 }
@@ -80,5 +85,29 @@ func (r *rack) checkDeployed(image string) {
 	}
 	if image == "debian-12" && len(p.HostKeys) == 0 {
 		r.t.Error("the installed system has no SSH host keys of its own")
+	}
+}
+
+// secretText stands for a secret in user data.
+const secretText = "this-is-read-once"
+
+// scrubbed checks that the seed on the disk no longer holds the user data: it is in the
+// last MiB but one before the backup partition table.
+func (r *rack) scrubbed(machine string) {
+	r.t.Helper()
+	f, err := os.Open(r.lab.DiskPath(machine, 0))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer f.Close()
+	end := make([]byte, 8<<20)
+	if _, err := f.ReadAt(end, 4*gib-int64(len(end))); err != nil {
+		r.t.Fatal(err)
+	}
+	if !bytes.Contains(end, []byte("CIDATA")) {
+		r.t.Error("there is no seed at the end of the disk")
+	}
+	if bytes.Contains(end, []byte(secretText)) {
+		r.t.Error("the seed still holds the user data after the phone-home")
 	}
 }
