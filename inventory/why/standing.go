@@ -1,6 +1,7 @@
 package why
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -78,7 +79,11 @@ func refused(ev Evidence, a *Answer) {
 	if !ok || given && at.Before(ordered) {
 		return
 	}
-	a.say("order %d was refused %s: %s (order %d stands)", p.Generation, ev.ago(at), p.Reason, ev.Machine.Spec.Generation)
+	stands := "no order stands"
+	if g := ev.Machine.Spec.Generation; g > 0 {
+		stands = fmt.Sprintf("order %d stands", g)
+	}
+	a.say("order %d was refused %s: %s (%s)", p.Generation, ev.ago(at), p.Reason, stands)
 }
 
 // waiting reports whether the machine is in a phase in which it should boot something.

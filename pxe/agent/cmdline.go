@@ -1,6 +1,9 @@
 package agent
 
 import (
+	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
 
 	"ingot/inventory"
@@ -10,40 +13,74 @@ import (
 type Params struct {
 	// HTTP is the machine listener's base URL, API the agent API's.
 	HTTP, API string
-	// Pin is the TLS key that the API must show.
+	// Pin is the TLS key that the API must show, SHA-256 in hex.
 	Pin string
 	// MAC is the NIC that the machine booted from, empty from media.
 	MAC inventory.MAC
-	// Break stops the agent at a named point; for fault tests.
-	Break string
+	// Break makes the agent go wrong once its session is open; empty in every real boot.
+	Break Break
 }
 
-// ParseParams reads /proc/cmdline's text. BOOTIF (pxelinux's convention, 01-MAC) is
-// taken when there is no ingot.mac. Missing server keys are ErrInvalid and name the key.
+// Break is a way to go wrong, for fault tests: the server's kernel_args set it.
+type Break string
+
+// The ways to go wrong.
+const (
+	BreakPanic Break = "panic"
+	BreakHang  Break = "hang"
+	BreakExit  Break = "exit"
+)
+
+// ParseParams reads /proc/cmdline's text; of a key that stands there twice the last one
+// counts, as in the kernel. BOOTIF (pxelinux's convention, 01-MAC) is taken when there is
+// no ingot.mac. A key that is missing or wrong is ErrInvalid and named.
 func ParseParams(cmdline string) (Params, error) {
-	var p Params
+	values := map[string]string{}
 	for _, word := range strings.Fields(cmdline) {
-		key, value, _ := strings.Cut(word, "=")
-		switch key {
-		case "ingot.http":
-			p.HTTP = strings.TrimSuffix(value, "/")
-		case "ingot.api":
-			p.API = strings.TrimSuffix(value, "/")
-		case "ingot.pin":
-			p.Pin = value
-		case "ingot.break":
-			p.Break = value
-		case "ingot.mac", "BOOTIF":
-			mac, err := inventory.ParseMAC(strings.TrimPrefix(value, "01-"))
-			if err == nil && (p.MAC == "" || key == "ingot.mac") {
-				p.MAC = mac
-			}
+		key, value, _ := strings.Cut(strings.Trim(word, `"`), "=")
+		values[key] = value
+	}
+	p := Params{HTTP: strings.TrimSuffix(values["ingot.http"], "/"), API: strings.TrimSuffix(values["ingot.api"], "/"),
+		Pin: values["ingot.pin"], Break: Break(values["ingot.break"])}
+	for _, k := range []struct{ key, value, scheme string }{{"ingot.http", p.HTTP, "http"}, {"ingot.api", p.API, "https"}} {
+		if err := checkURL(k.key, k.value, k.scheme); err != nil {
+			return p, err
 		}
 	}
-	for key, value := range map[string]string{"ingot.http": p.HTTP, "ingot.api": p.API, "ingot.pin": p.Pin} {
-		if value == "" {
-			return p, inventory.Invalid("kernel command line has no %s", key)
+	if len(p.Pin) != 64 || strings.Trim(p.Pin, "0123456789abcdef") != "" {
+		return p, inventory.Invalid("kernel command line: ingot.pin=%q (want 64 hex digits)", p.Pin)
+	}
+	if !slices.Contains([]Break{"", BreakPanic, BreakHang, BreakExit}, p.Break) {
+		return p, inventory.Invalid("kernel command line: ingot.break=%q (want panic, hang or exit)", p.Break)
+	}
+	return p, p.setMAC(values)
+}
+
+func (p *Params) setMAC(values map[string]string) error {
+	key, value := "ingot.mac", values["ingot.mac"]
+	if value == "" {
+		key, value = "BOOTIF", strings.TrimPrefix(values["BOOTIF"], "01-")
+	}
+	if value == "" {
+		return nil
+	}
+	mac, err := inventory.ParseMAC(value)
+	if err != nil {
+		return inventory.Invalid("kernel command line: %s=%q (want a MAC address)", key, value)
+	}
+	p.MAC = mac
+	return nil
+}
+
+// checkURL wants scheme://address:port: the agent has no resolver before it has a lease,
+// and needs none after.
+func checkURL(key, value, scheme string) error {
+	u, err := url.Parse(value)
+	if err == nil && u.Scheme == scheme && u.Path == "" && u.RawQuery == "" && u.User == nil {
+		_, err = netip.ParseAddrPort(u.Host)
+		if err == nil {
+			return nil
 		}
 	}
-	return p, nil
+	return inventory.Invalid("kernel command line: %s=%q (want %s://ADDRESS:PORT)", key, value, scheme)
 }

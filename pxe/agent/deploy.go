@@ -10,7 +10,6 @@ import (
 
 	"ingot/images/master"
 	"ingot/inventory"
-	"ingot/pxe/agent/facts"
 	"ingot/pxe/agent/signature"
 	"ingot/pxe/agentapi"
 )
@@ -21,15 +20,15 @@ func (a *Agent) deploy(ctx context.Context, o agentapi.Order, rep *inventory.Rep
 	if d == nil {
 		return refuse("deploy order without its particulars")
 	}
-	disks, err := facts.Disks(ctx)
+	disks, err := a.machine.disks(ctx)
 	if err != nil {
 		return err
 	}
-	disk, err := d.Disk.Choose(disks)
+	chosen, err := d.Disk.Choose(disks)
 	if err != nil {
 		return err
 	}
-	rep.Disk = fmt.Sprintf("/dev/%s (%s, %s)", disk.Name, strings.TrimSpace(disk.Model+" "+disk.Serial), inventory.FormatBytes(disk.SizeBytes))
+	rep.Disk = fmt.Sprintf("/dev/%s (%s, %s)", chosen.Name, strings.TrimSpace(chosen.Model+" "+chosen.Serial), inventory.FormatBytes(chosen.SizeBytes))
 	m, err := a.manifest(ctx, d)
 	if err != nil {
 		return err
@@ -38,7 +37,7 @@ func (a *Agent) deploy(ctx context.Context, o agentapi.Order, rep *inventory.Rep
 	if err != nil {
 		return refuse("%v", err)
 	}
-	target, err := master.OpenDevice("/dev/" + disk.Name)
+	target, err := a.machine.open(chosen.Name)
 	if err != nil {
 		return err
 	}
@@ -52,27 +51,39 @@ func (a *Agent) manifest(ctx context.Context, d *agentapi.Deploy) (*master.Manif
 	if err != nil {
 		return nil, refuse("order names image digest %q: %v", d.Digest, err)
 	}
-	doc, err := get(ctx, a.http, a.params.HTTP+d.ManifestPath, master.MaxManifestBytes)
+	doc, err := a.fetch.get(ctx, a.params.HTTP+d.ManifestPath, master.MaxManifestBytes)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("manifest of %s: %w", d.Image, err)
 	}
 	return master.ParseManifestDigest(doc, want)
 }
+
+// disk is an open disk.
+type disk interface {
+	master.Target
+	Close() error
+}
+
+func openDisk(name string) (disk, error) { return master.OpenDevice("/dev/" + name) }
 
 // job is one write order with what it needs.
 type job struct {
 	order    agentapi.Order
 	manifest *master.Manifest
 	seed     []byte
-	disk     *master.Device
+	disk     master.Target
 	report   *inventory.Report
 }
 
 func (a *Agent) writeDisk(ctx context.Context, j *job) error {
 	o, disk := j.order, j.disk
 	done, err := mayWrite(j)
-	if err != nil || done {
+	if err != nil {
 		return err
+	}
+	if done {
+		a.log.Info("this order was carried out before", "disk", j.report.Disk, "generation", o.Generation)
+		return a.bootOrderOf(j)
 	}
 	a.log.Info("write", "image", o.Deploy.Image, "disk", j.report.Disk, "generation", o.Generation)
 	mark := marker{Inventory: o.Inventory, Machine: o.Deploy.Machine, Generation: o.Generation, Image: o.Deploy.Image, State: markerWriting, At: time.Now().UTC()}
@@ -93,25 +104,39 @@ func (a *Agent) writeDisk(ctx context.Context, j *job) error {
 	return a.bootOrder(o, esp)
 }
 
+// bootOrderOf sets the boot order of a disk that was written before: the power may have
+// gone between the two.
+func (a *Agent) bootOrderOf(j *job) error {
+	table, err := master.ReadTable(j.disk, j.disk.SizeBytes(), j.disk.SectorBytes())
+	if err != nil {
+		return nil //nolint:nilerr // no GUID partition table, so no EFI system partition
+	}
+	return a.bootOrder(j.order, findESP(table))
+}
+
+// roomBytes is what partition tables and marker need behind image and seed.
+const roomBytes = 4 << 20
+
 // mayWrite is the last look before the first byte. done means that the marker says this
 // very order was carried out on this disk.
 func mayWrite(j *job) (done bool, err error) {
 	o, m, disk := j.order, j.manifest, j.disk
 	if err := m.CheckTarget(disk); err != nil {
-		return false, &permanentError{reason: err.Error() + ": nothing was written"}
+		return false, refuse("%v: nothing was written", err)
 	}
-	if need := m.LogicalBytes + int64(len(j.seed)) + 4<<20; disk.SizeBytes() < need {
+	if need := m.LogicalBytes + int64(len(j.seed)) + roomBytes; disk.SizeBytes() < need {
 		return false, refuse("image and seed need %s, the disk has %s: nothing was written", inventory.FormatBytes(need), inventory.FormatBytes(disk.SizeBytes()))
 	}
 	mark, err := readMarker(disk, disk.SizeBytes(), disk.SectorBytes())
-	ours := err == nil && mark.Inventory == o.Inventory
 	if err != nil && !errors.Is(err, errNoMarker) {
 		return false, err
 	}
+	ours := err == nil && mark.Inventory == o.Inventory
+	mine := ours && mark.Machine == o.Deploy.Machine
 	switch {
-	case ours && mark.Machine == o.Deploy.Machine && mark.Generation > o.Generation:
+	case mine && mark.Generation > o.Generation:
 		return false, refuse("order of generation %d, and this disk was written by generation %d: a restored server must not write disks", o.Generation, mark.Generation)
-	case ours && mark.Machine == o.Deploy.Machine && mark.Generation == o.Generation && mark.State == markerComplete:
+	case mine && mark.Generation == o.Generation && mark.State == markerComplete:
 		return true, nil
 	case ours, o.Deploy.Overwrite:
 		return false, nil
@@ -120,8 +145,11 @@ func mayWrite(j *job) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if mark.Inventory != "" {
+		found = append(found, "an image of another Ingot installation")
+	}
 	if len(found) > 0 {
-		return false, &permanentError{reason: fmt.Sprintf("the disk carries data that Ingot didn't write: %s; nothing was written", strings.Join(found, ", ")),
+		return false, &permanentError{reason: fmt.Sprintf("the disk carries data that this Ingot didn't write: %s; nothing was written", strings.Join(found, ", ")),
 			try: "give --overwrite if it may be lost"}
 	}
 	return false, nil
@@ -134,7 +162,7 @@ func (a *Agent) apply(ctx context.Context, j *job) error {
 	opts := master.ApplyOptions{Progress: func(p master.Progress) {
 		a.beats.set(o.Generation, meter.at(p.DoneBytes, p.TotalBytes, p.WireBytes))
 	}}
-	src := master.HTTPSource{Client: a.http, URL: a.params.HTTP + o.Deploy.DataPath}
+	src := master.HTTPSource{Client: a.fetch.client, URL: a.params.HTTP + o.Deploy.DataPath}
 	p, err := master.Apply(ctx, m, src, disk, opts)
 	j.report.WireBytes, j.report.RefetchedChunks = p.WireBytes, p.Refetched
 	if p.Refetched > 0 || p.Retries > 0 {

@@ -1,37 +1,20 @@
 package agent
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"unicode/utf16"
-
-	"golang.org/x/sys/unix"
 
 	"ingot/images/master"
 	"ingot/pxe/agentapi"
 )
 
-// efivarsDir is where the kernel shows the firmware's variables.
-const efivarsDir = "/sys/firmware/efi/efivars"
-
-// globalGUID is the vendor of Boot#### and BootOrder (UEFI 2.10 section 3.3).
-const globalGUID = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
-
-// loaderPath is the removable-media path, which every image has (UEFI 2.10 section
-// 3.5.1.1).
-const loaderPath = `\EFI\BOOT\BOOTX64.EFI`
-
 // bootLabel is the description of Ingot's entry; an entry with it is reused.
 const bootLabel = "Ingot disk"
-
-// variableAttributes: non-volatile, boot and run time.
-const variableAttributes = 7
 
 // espEntry is what a boot entry says of an EFI system partition.
 type espEntry struct {
@@ -49,118 +32,94 @@ func findESP(t *master.Table) *espEntry {
 	return nil
 }
 
-// bootOrder puts the written disk first (after the network, when the order says so).
+// bootOrder puts the written disk first, or, when the order says so, behind the network.
 // On BIOS there is nothing to set: the boot service hands the machine to its disk.
 func (a *Agent) bootOrder(o agentapi.Order, esp *espEntry) error {
-	if _, err := os.Stat(efivarsDir); err != nil || esp == nil {
+	efi := a.machine.efi
+	if !efi.present() || esp == nil {
 		return nil
 	}
-	entries, _ := os.ReadDir(efivarsDir)
-	if len(entries) == 0 {
-		return errors.New("set boot order: no EFI variables (efivarfs is not mounted)")
-	}
-	number, err := putEntry(esp)
+	number, err := efi.putEntry(esp)
 	if err != nil {
 		return fmt.Errorf("set boot order: %w", err)
 	}
-	order, err := readOrder()
-	if err != nil {
+	if err := efi.putFirst(number, o.Deploy.NetworkFirst); err != nil {
 		return fmt.Errorf("set boot order: %w", err)
 	}
-	order = slices.DeleteFunc(order, func(n uint16) bool { return n == number })
-	if o.Deploy.NetworkFirst {
-		order = append(order, number)
-	} else {
-		order = append([]uint16{number}, order...)
-	}
-	if err := writeVariable("BootOrder", encodeOrder(order)); err != nil {
-		return fmt.Errorf("set boot order: %w", err)
-	}
-	a.log.Info("boot order is set", "entry", fmt.Sprintf("Boot%04X", number), "disk-first", !o.Deploy.NetworkFirst)
+	a.log.Info("boot order is set", "entry", entryName(number), "disk-first", !o.Deploy.NetworkFirst)
 	return nil
 }
 
 // putEntry writes Ingot's boot entry: into the one it made before, or a free number.
-func putEntry(esp *espEntry) (uint16, error) {
-	number, err := freeEntry()
+func (f firmware) putEntry(esp *espEntry) (uint16, error) {
+	entries, err := f.bootEntries()
 	if err != nil {
 		return 0, err
 	}
-	return number, writeVariable(fmt.Sprintf("Boot%04X", number), loadOption(bootLabel, esp))
-}
-
-func freeEntry() (uint16, error) {
-	for n := range uint16(0x2000) {
-		name := fmt.Sprintf("Boot%04X", n)
-		data, err := readVariable(name)
-		if errors.Is(err, os.ErrNotExist) {
-			return n, nil
-		}
-		if err != nil {
-			return 0, err
-		}
-		if label, ok := optionLabel(data); ok && label == bootLabel {
-			return n, nil
+	number, found := uint16(0), false
+	for n, option := range entries {
+		if label, ok := optionLabel(option); ok && label == bootLabel && (!found || n < number) {
+			number, found = n, true
 		}
 	}
-	return 0, errors.New("no free boot entry")
-}
-
-// optionLabel reads the description of an EFI_LOAD_OPTION (UEFI 2.10 section 3.1.3).
-func optionLabel(data []byte) (string, bool) {
-	if len(data) < 8 {
-		return "", false
-	}
-	var units []uint16
-	for i := 6; i+1 < len(data); i += 2 {
-		u := binary.LittleEndian.Uint16(data[i:])
-		if u == 0 {
-			return string(utf16.Decode(units)), true
+	for !found {
+		if _, taken := entries[number]; !taken {
+			break
 		}
-		units = append(units, u)
+		if number++; number == 0 {
+			return 0, errors.New("all 65536 boot entries are taken")
+		}
 	}
-	return "", false
+	return number, f.write(entryName(number), loadOption(bootLabel, esp))
 }
 
-// loadOption builds an EFI_LOAD_OPTION with the short-form path HD(...)/File(...).
-func loadOption(label string, esp *espEntry) []byte {
-	var path bytes.Buffer
-	le := binary.LittleEndian
-	hd := []byte{4, 1, 42, 0} // media, hard drive (UEFI 2.10 section 10.3.5.1)
-	hd = le.AppendUint32(hd, esp.number)
-	hd = le.AppendUint64(hd, esp.startLBA)
-	hd = le.AppendUint64(hd, esp.sectors)
-	hd = append(hd, esp.id[:]...)
-	hd = append(hd, 2, 2) // GPT, signature is a GUID
-	path.Write(hd)
-	file := ucs2(loaderPath)
-	path.Write(le.AppendUint16([]byte{4, 4}, uint16(4+len(file))))
-	path.Write(file)
-	path.Write([]byte{0x7f, 0xff, 4, 0})
-	out := le.AppendUint32(nil, 1) // LOAD_OPTION_ACTIVE
-	out = le.AppendUint16(out, uint16(path.Len()))
-	out = append(out, ucs2(label)...)
-	return append(out, path.Bytes()...)
+// bootEntries reads all Boot####; the value of a broken one is nil.
+func (f firmware) bootEntries() (map[uint16][]byte, error) {
+	names, err := f.names()
+	if err != nil {
+		return nil, err
+	}
+	out := map[uint16][]byte{}
+	for _, name := range names {
+		hex, ok := strings.CutPrefix(name, "Boot")
+		n, err := strconv.ParseUint(hex, 16, 16)
+		if !ok || len(hex) != 4 || err != nil {
+			continue // BootOrder, BootCurrent and the like
+		}
+		out[uint16(n)], _ = f.read(name) // one that is broken is taken all the same
+	}
+	return out, nil
 }
 
-func ucs2(s string) []byte {
-	var out []byte
-	for _, u := range utf16.Encode([]rune(s + "\x00")) {
-		out = binary.LittleEndian.AppendUint16(out, u)
+func entryName(n uint16) string { return fmt.Sprintf("Boot%04X", n) }
+
+// putFirst puts an entry at the start of BootOrder, or behind the network's entries, which
+// go to the start: nothing else may stand before the disk.
+func (f firmware) putFirst(number uint16, afterNetwork bool) error {
+	before, err := f.read("BootOrder")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	var network, rest []uint16
+	for _, n := range decodeOrder(before) {
+		option, _ := f.read(entryName(n)) // nil for an entry that is gone or broken
+		switch {
+		case n == number:
+		case afterNetwork && isNetwork(option):
+			network = append(network, n)
+		default:
+			rest = append(rest, n)
+		}
+	}
+	return f.write("BootOrder", encodeOrder(slices.Concat(network, []uint16{number}, rest)))
+}
+
+func decodeOrder(data []byte) []uint16 {
+	var out []uint16
+	for ; len(data) >= 2; data = data[2:] {
+		out = append(out, binary.LittleEndian.Uint16(data))
 	}
 	return out
-}
-
-func readOrder() ([]uint16, error) {
-	data, err := readVariable("BootOrder")
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	var out []uint16
-	for i := 0; i+1 < len(data); i += 2 {
-		out = append(out, binary.LittleEndian.Uint16(data[i:]))
-	}
-	return out, err
 }
 
 func encodeOrder(order []uint16) []byte {
@@ -169,50 +128,4 @@ func encodeOrder(order []uint16) []byte {
 		out = binary.LittleEndian.AppendUint16(out, n)
 	}
 	return out
-}
-
-func variablePath(name string) string { return filepath.Join(efivarsDir, name+"-"+globalGUID) }
-
-// readVariable returns the value without the attributes that efivarfs puts before it.
-func readVariable(name string) ([]byte, error) {
-	data, err := os.ReadFile(variablePath(name))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) < 4 {
-		return nil, fmt.Errorf("EFI variable %s has %d bytes", name, len(data))
-	}
-	return data[4:], nil
-}
-
-// writeVariable replaces a variable in one write, as efivarfs wants it. Variables that
-// the kernel marks immutable are made writable first.
-func writeVariable(name string, value []byte) error {
-	path := variablePath(name)
-	clearImmutable(path)
-	data := append(binary.LittleEndian.AppendUint32(nil, variableAttributes), value...)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
-	if err != nil {
-		return fmt.Errorf("write EFI variable %s: %w", strings.TrimSpace(name), err)
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write EFI variable %s: %w", name, err)
-	}
-	return nil
-}
-
-// immutableFlag is FS_IMMUTABLE_FL (linux/fs.h).
-const immutableFlag = 0x10
-
-func clearImmutable(path string) {
-	f, err := os.Open(path)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	flags, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS)
-	if err == nil && flags&immutableFlag != 0 {
-		_ = unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, flags&^immutableFlag) // the write tells
-	}
 }

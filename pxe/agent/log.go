@@ -3,22 +3,37 @@ package agent
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
-	"runtime/debug"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ingot/pxe/agentapi"
 )
 
-// logBufferBytes bounds what is kept while the server can't be reached; the oldest goes.
-const logBufferBytes = 256 << 10
+// Limits of the log.
+const (
+	// logBufferBytes is kept while the server can't be reached; the oldest lines go.
+	logBufferBytes = 256 << 10
+	// sendBytes is the most that one request carries.
+	sendBytes = 64 << 10
+	// gather is how long lines wait for more, so that a chatty driver is not a request a
+	// line.
+	gather = 500 * time.Millisecond
+)
 
 // logBuffer keeps what the agent prints until the server has it.
 type logBuffer struct {
-	mu      sync.Mutex
-	pending []byte
 	console io.Writer
 	more    chan struct{}
+
+	mu      sync.Mutex
+	pending []byte
+	// start counts the bytes that stood before pending.
+	start int64
 }
 
 func newLogBuffer(console io.Writer) *logBuffer {
@@ -27,88 +42,116 @@ func newLogBuffer(console io.Writer) *logBuffer {
 
 // Write prints to the console and keeps the text for the server.
 func (b *logBuffer) Write(p []byte) (int, error) {
+	b.keep(p)
+	_, _ = b.console.Write(p) // a broken console must not stop the agent
+	return len(p), nil
+}
+
+// keep keeps whole lines for the server alone.
+func (b *logBuffer) keep(p []byte) {
 	b.mu.Lock()
 	b.pending = append(b.pending, p...)
 	if over := len(b.pending) - logBufferBytes; over > 0 {
-		b.pending = b.pending[over:]
+		if line := bytes.IndexByte(b.pending[over:], '\n'); line >= 0 {
+			over += line + 1
+		}
+		b.drop(over)
 	}
 	b.mu.Unlock()
 	select {
 	case b.more <- struct{}{}:
 	default:
 	}
-	_, _ = b.console.Write(p) // a broken console must not stop the agent
-	return len(p), nil
 }
 
-// sendBytes is the most that one request carries.
-const sendBytes = 64 << 10
-
-func (b *logBuffer) peek() []byte {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return bytes.Clone(b.pending[:min(len(b.pending), sendBytes)])
-}
-
+// drop forgets the first n bytes; the lock is held.
 func (b *logBuffer) drop(n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.pending = b.pending[min(n, len(b.pending)):]
+	b.start += int64(n)
+	b.pending = append(b.pending[:0:0], b.pending[n:]...)
 }
 
-// ship sends what is pending through send until ctx ends. Lines are gathered for a
-// moment, so that a chatty driver is not a request a line.
-func (b *logBuffer) ship(ctx context.Context, send func(context.Context, []byte) error) error {
+// peek returns what to send next, and where it ends.
+func (b *logBuffer) peek() (text []byte, end int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	text = bytes.Clone(b.pending[:min(len(b.pending), sendBytes)])
+	return text, b.start + int64(len(text))
+}
+
+// sent forgets what stands before end. Some of it may be gone already.
+func (b *logBuffer) sent(end int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := end - b.start; n > 0 {
+		b.drop(int(n))
+	}
+}
+
+// send is how text gets to the server.
+type send func(context.Context, []byte) error
+
+// ship sends what is pending until ctx ends.
+func (b *logBuffer) ship(ctx context.Context, to send, pause time.Duration) error {
 	for {
-		if text := b.peek(); len(text) > 0 {
-			if send(ctx, text) == nil {
-				b.drop(len(text))
-				continue
-			}
-		} else {
+		if b.flush(ctx, to) == nil {
 			select {
 			case <-ctx.Done():
 				return nil
 			case <-b.more:
 			}
 		}
-		if sleep(ctx, 500*time.Millisecond) != nil {
+		if sleep(ctx, pause) != nil {
 			return nil
 		}
 	}
 }
 
-// kernelLog copies the kernel's messages from now on into the log.
-func kernelLog(ctx context.Context, w io.Writer) error {
-	f, err := os.Open("/dev/kmsg")
+// flush sends all that is pending. Text that the server refuses for good is dropped.
+func (b *logBuffer) flush(ctx context.Context, to send) error {
+	for {
+		text, end := b.peek()
+		if len(text) == 0 {
+			return nil
+		}
+		var final *agentapi.FinalError
+		if err := to(ctx, text); err != nil && !errors.As(err, &final) {
+			return err
+		}
+		b.sent(end)
+	}
+}
+
+// kernelLog copies the kernel's messages into the log, those since power-on first. They
+// are on the console already.
+func kernelLog(ctx context.Context, device string, b *logBuffer) error {
+	f, err := os.Open(device)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
-		return nil //nolint:nilerr // no kernel log device: nothing to copy
+		return err
 	}
 	stop := context.AfterFunc(ctx, func() { f.Close() })
 	defer stop()
 	buf := make([]byte, 8192)
 	for {
 		n, err := f.Read(buf)
-		if ctx.Err() != nil {
-			return nil
+		if errors.Is(err, unix.EPIPE) {
+			continue // messages were overwritten before we read them
 		}
-		if err != nil {
-			continue // EPIPE: messages were overwritten before we read them
+		if err != nil || ctx.Err() != nil {
+			return nil //nolint:nilerr // no kernel log is no reason to stop
 		}
-		if _, text, ok := bytes.Cut(buf[:n], []byte(";")); ok {
-			line, _, _ := bytes.Cut(text, []byte("\n"))
-			_, _ = w.Write(append(append([]byte("kernel: "), line...), '\n'))
+		if line, ok := kernelLine(buf[:n]); ok {
+			b.keep(append(append([]byte("kernel: "), line...), '\n'))
 		}
 	}
 }
 
-// crashToKernel makes a crash of this program end in the kernel's log, which netconsole
-// carries to the server.
-func crashToKernel() error {
-	f, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return debug.SetCrashOutput(f, debug.CrashOptions{})
+// kernelLine is the text of a record of /dev/kmsg: "level,sequence,time,flags;text", and
+// lines of a dictionary after it (Linux, Documentation/ABI/testing/dev-kmsg).
+func kernelLine(record []byte) (line []byte, ok bool) {
+	_, text, ok := bytes.Cut(record, []byte(";"))
+	line, _, _ = bytes.Cut(text, []byte("\n"))
+	return line, ok && len(line) > 0
 }

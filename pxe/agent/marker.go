@@ -53,11 +53,16 @@ func markerOffset(diskBytes int64, sectorBytes int) int64 {
 	return (diskBytes - tail - markerPartitionBytes) &^ (1<<20 - 1)
 }
 
+// errNoMarker: the disk has none, or one that is not readable as one.
 var errNoMarker = errors.New("no marker")
 
 func readMarker(disk io.ReaderAt, diskBytes int64, sectorBytes int) (marker, error) {
+	offset := markerOffset(diskBytes, sectorBytes)
+	if offset < 0 {
+		return marker{}, errNoMarker // no image fits such a disk
+	}
 	buf := make([]byte, markerBytes)
-	if _, err := disk.ReadAt(buf, markerOffset(diskBytes, sectorBytes)); err != nil && !errors.Is(err, io.EOF) {
+	if _, err := disk.ReadAt(buf, offset); err != nil && !errors.Is(err, io.EOF) {
 		return marker{}, fmt.Errorf("read marker: %w", err)
 	}
 	return parseMarker(buf)
@@ -70,7 +75,7 @@ func parseMarker(buf []byte) (marker, error) {
 	}
 	var m marker
 	line, _, _ := bytes.Cut(text, []byte("\n"))
-	if err := json.Unmarshal(line, &m); err != nil {
+	if err := json.Unmarshal(line, &m); err != nil || m.Inventory == "" || m.Machine == "" {
 		return marker{}, errNoMarker
 	}
 	return m, nil

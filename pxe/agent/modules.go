@@ -1,9 +1,10 @@
 package agent
 
 import (
-	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -11,121 +12,173 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/u-root/u-root/pkg/kmodule"
 	"golang.org/x/sys/unix"
 )
 
-// alias is one line of modules.alias: a pattern and the module that serves it.
-type alias struct{ pattern, module string }
-
 // loader loads kernel modules for the devices that are there.
 type loader struct {
-	dir     string
-	aliases []alias
-	prober  *kmodule.Prober
-	tried   map[string]bool
+	// root is "/", and where the module tree and sysfs are looked for; release is the
+	// running kernel's.
+	root, release string
+	table         *moduleTable
+	// stage has modules that are not in the file system; nil for none.
+	stage *stage
+	// insert gives a module to the kernel.
+	insert func(image []byte) error
+
+	// seen are modaliases that were looked up, tried modules that were loaded or failed.
+	seen  map[string]bool
+	tried map[string]error
 }
 
-// newLoader reads the module tables of the running kernel. Call it again when the
-// second stage has brought more modules.
-func newLoader() (*loader, error) {
-	dir, err := moduleDir()
-	if err != nil {
-		return nil, err
-	}
-	prober, err := kmodule.NewProber(kmodule.ProbeOpts{})
-	if err != nil {
-		return nil, fmt.Errorf("read module tables: %w", err)
-	}
-	f, err := os.Open(filepath.Join(dir, "modules.alias"))
-	if err != nil {
-		return nil, fmt.Errorf("read module tables: %w", err)
-	}
-	defer f.Close()
-	l := &loader{dir: dir, prober: prober, tried: map[string]bool{}}
-	scan := bufio.NewScanner(f)
-	for scan.Scan() {
-		if f := strings.Fields(scan.Text()); len(f) == 3 && f[0] == "alias" {
-			l.aliases = append(l.aliases, alias{f[1], f[2]})
-		}
-	}
-	return l, scan.Err()
-}
-
-func moduleDir() (string, error) {
+// newLoader reads the module tables of the running kernel, and those of the second stage,
+// which name the modules of both. Make another one when the second stage is there.
+func newLoader(root string, s *stage) (*loader, error) {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
-		return "", fmt.Errorf("read kernel release: %w", err)
+		return nil, fmt.Errorf("read kernel release: %w", err)
 	}
-	return filepath.Join("/lib/modules", unix.ByteSliceToString(u.Release[:])), nil
+	l := &loader{root: root, release: unix.ByteSliceToString(u.Release[:]), table: newModuleTable(), stage: s,
+		insert: insertModule, seen: map[string]bool{}, tried: map[string]error{}}
+	return l, l.readTables()
 }
 
-// matching returns the modules that serve a device's modalias.
-func (l *loader) matching(modalias string) []string {
-	var out []string
-	for _, a := range l.aliases {
-		if ok, err := path.Match(a.pattern, modalias); err == nil && ok && !slices.Contains(out, a.module) {
-			out = append(out, a.module)
+func insertModule(image []byte) error { return unix.InitModule(image, "") }
+
+func (l *loader) readTables() error {
+	for _, part := range []struct {
+		file string
+		read func(io.Reader) error
+	}{{"modules.dep", l.table.readDeps}, {"modules.softdep", l.table.readSoftdeps}, {"modules.alias", l.table.readAliases}} {
+		text, err := l.file(part.file)
+		if err == nil {
+			err = part.read(bytes.NewReader(text))
+		}
+		if err != nil {
+			return fmt.Errorf("read module tables: %w", err)
 		}
 	}
-	return out
+	return nil
 }
 
-// load loads modules by name; those whose file is in the other stage are left for it.
+// file reads a file of the module tree, from the second stage first.
+func (l *loader) file(name string) ([]byte, error) {
+	full := path.Join("lib/modules", l.release, name)
+	if l.stage != nil {
+		if data, ok := l.stage.files[full]; ok {
+			return data, nil
+		}
+	}
+	return os.ReadFile(below(l.root, full))
+}
+
+// load loads modules with what they need. A module that the tables don't have is built
+// in, or not of this environment: no error.
 func (l *loader) load(names ...string) error {
-	var errs []error
-	for _, name := range names {
-		if l.tried[name] {
-			continue
-		}
-		err := l.prober.Probe(name, "")
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && !strings.Contains(err.Error(), "could not find path") {
-			errs = append(errs, fmt.Errorf("load module %s: %w", name, err))
-		}
-		l.tried[name] = err == nil
+	errs := make([]error, len(names))
+	for i, name := range names {
+		errs[i] = l.one(moduleName(name), nil)
 	}
 	return errors.Join(errs...)
+}
+
+// errLater is given for a module that needs one which is waiting for it, as a softdep.
+var errLater = errors.New("needed module is not loaded yet")
+
+// one loads a module once. above are those that wait for it. A softdep that fails is no
+// error: what it would do is better, not needed.
+func (l *loader) one(name string, above []string) error {
+	file, ok := l.table.paths[name]
+	if !ok {
+		return nil
+	}
+	if err, ok := l.tried[name]; ok {
+		return err
+	}
+	if _, err := os.Stat(below(l.root, "sys/module/"+name+"/initstate")); err == nil {
+		l.tried[name] = nil
+		return nil
+	}
+	above = append(above, name)
+	for _, first := range l.table.softs[name] {
+		if !slices.Contains(above, first) {
+			_ = l.one(first, above) // see above
+		}
+	}
+	for _, need := range l.table.needs[name] {
+		if slices.Contains(above, need) {
+			return errLater
+		}
+		if err := l.one(need, above); err != nil {
+			return err
+		}
+	}
+	l.tried[name] = l.put(name, file)
+	return l.tried[name]
+}
+
+// put gives one module to the kernel. One whose file is in the other stage is left for
+// it; ENODEV is a driver's word that it has nothing to do here.
+func (l *loader) put(name, file string) error {
+	image, err := l.file(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && bytes.Contains(image, []byte("\x00firmware=")) {
+		err = l.stage.writeFirmware()
+	}
+	if err == nil {
+		err = l.insert(image)
+	}
+	if err != nil && !errors.Is(err, unix.EEXIST) && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("load module %s: %w", name, err)
+	}
+	return nil
 }
 
 // coldplug loads the modules of all devices in sysfs. A bus driver may show further
 // devices, so it repeats until nothing new comes.
 func (l *loader) coldplug() error {
 	var errs []error
-	for range 5 {
-		loaded := len(l.tried)
-		files, err := modaliases("/sys/devices")
-		errs = append(errs, err)
-		for _, m := range files {
-			if l.tried[m] {
-				continue
-			}
-			l.tried[m] = true
-			errs = append(errs, l.load(l.matching(m)...))
-		}
-		if len(l.tried) == loaded {
+	for range 8 {
+		wanted := l.wanted()
+		if len(wanted) == 0 {
 			break
 		}
+		errs = append(errs, l.load(wanted...))
 	}
 	return errors.Join(errs...)
 }
 
-// modaliases lists the distinct modalias files' contents below dir.
-func modaliases(dir string) ([]string, error) {
-	seen := map[string]bool{}
-	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.Name() != "modalias" {
-			return nil //nolint:nilerr // a device may go while we look
-		}
-		text, err := os.ReadFile(p)
-		if m := strings.TrimSpace(string(text)); err == nil && m != "" {
-			seen[m] = true
-		}
-		return nil
-	})
+// wanted are the modules of the devices that weren't looked at before.
+func (l *loader) wanted() []string {
 	var out []string
-	for m := range seen {
-		out = append(out, m)
+	for _, m := range modaliases(l.root) {
+		if l.seen[m] {
+			continue
+		}
+		l.seen[m] = true
+		for _, name := range l.table.matching(m) {
+			if !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
+// modaliases lists the distinct modaliases of the devices on all buses, and the machine's
+// own. A device may go while we look.
+func modaliases(root string) []string {
+	files, _ := filepath.Glob(below(root, "sys/bus/*/devices/*/modalias")) // the pattern is good
+	files = append(files, below(root, "sys/class/dmi/id/modalias"))
+	var out []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if m := strings.TrimSpace(string(text)); err == nil && m != "" {
+			out = append(out, m)
+		}
 	}
 	slices.Sort(out)
-	return out, err
+	return slices.Compact(out)
 }

@@ -29,6 +29,8 @@ func startNetconsole(l *lease, server netip.Addr, port int) error {
 	if err != nil {
 		return fmt.Errorf("set up netconsole: %w", err)
 	}
+	// A target is changed while it is off; one that is off says EINVAL.
+	_ = os.WriteFile(filepath.Join(netconsoleDir, "enabled"), []byte("0"), 0o644)
 	for _, kv := range [][2]string{
 		{"dev_name", l.iface}, {"local_ip", l.address.Addr().String()}, {"remote_ip", server.String()},
 		{"remote_port", strconv.Itoa(port)}, {"remote_mac", mac.String()}, {"enabled", "1"},

@@ -6,56 +6,93 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
-	"github.com/insomniacslk/dhcp/dhcpv4"
-	"github.com/insomniacslk/dhcp/dhcpv4/nclient4"
 	"github.com/vishvananda/netlink"
 
 	"ingot/inventory"
 )
 
-// Times of the agent's DHCP client.
+// Times of bringing up the network.
 const (
-	linkWait  = 10 * time.Second
-	dhcpWait  = 4 * time.Second
-	dhcpTries = 3
+	// linkWait is how long one round waits for a link; auto-negotiation and spanning tree
+	// take seconds on real switches. Rounds go on until there is one.
+	linkWait = 10 * time.Second
+	linkLook = 50 * time.Millisecond
+	// reachWait is for one TCP connection to the server.
+	reachWait = 3 * time.Second
+	roundWait = time.Second
 )
 
-// lease is a configured interface.
-type lease struct {
-	iface   string
-	address netip.Prefix
-	gateway netip.Addr
-	renew   time.Duration
-	raw     *nclient4.Lease
+// connector brings up the network.
+type connector struct {
+	// mac is the NIC that the machine booted from, empty when it isn't known.
+	mac inventory.MAC
+	// server is the "host:port" that must be reached.
+	server string
+	// plug loads drivers of devices that came late.
+	plug func() error
+	log  *slog.Logger
 }
 
-// connect brings up the boot NIC, or, when it isn't known, the first NIC with a link
-// that gets an address. It tries until ctx ends.
-func connect(ctx context.Context, mac inventory.MAC, log *slog.Logger) (*lease, error) {
+// connect brings up the boot NIC. When it isn't known it tries those that have a link, and
+// keeps the first from which the server is reached. It tries until ctx ends.
+func (c connector) connect(ctx context.Context) (*lease, error) {
 	if err := up("lo"); err != nil {
-		log.Warn("bring up loopback", "err", err)
+		c.log.Warn("bring up loopback", "err", err)
 	}
 	for {
-		var errs []error
-		for _, name := range candidates(mac) {
-			l, err := configure(ctx, name)
-			if err == nil {
-				log.Info("network is up", "interface", l.iface, "address", l.address, "gateway", l.gateway)
-				return l, nil
-			}
-			errs = append(errs, err)
+		l, err := c.round(ctx)
+		if err == nil {
+			c.log.Info("network is up", "interface", l.iface, "address", l.address, "gateway", l.gateway, "after", sinceKernel())
+			return l, nil
 		}
-		log.Warn("no network yet", "mac", mac, "interfaces", candidates(""), "err", errors.Join(errs...))
-		if err := sleep(ctx, 2*time.Second); err != nil {
+		c.log.Warn("no network yet", "mac", c.mac, "interfaces", interfaces(""), "err", err)
+		if err := errors.Join(c.plug(), sleep(ctx, roundWait)); ctx.Err() != nil {
 			return nil, fmt.Errorf("bring up the network: %w", err)
 		}
 	}
+}
+
+// round tries each interface once.
+func (c connector) round(ctx context.Context) (*lease, error) {
+	names := interfaces(c.mac)
+	if len(names) == 0 {
+		return nil, fmt.Errorf("no interface has MAC %q: its driver is missing, or not loaded yet", c.mac)
+	}
+	var errs []error
+	for _, name := range names {
+		if err := up(name); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	linked, err := links(ctx, names)
+	errs = append(errs, err)
+	for _, name := range linked {
+		l, err := c.try(ctx, name)
+		if err == nil {
+			return l, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// try configures one interface. With a choice of interfaces it must lead to the server.
+func (c connector) try(ctx context.Context, name string) (*lease, error) {
+	l, err := request(ctx, name)
+	if err != nil || c.mac != "" {
+		return l, err
+	}
+	d := net.Dialer{Timeout: reachWait}
+	conn, err := d.DialContext(ctx, "tcp", c.server)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("interface %s does not lead to the server: %w", name, err), l.remove())
+	}
+	return l, conn.Close()
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -69,19 +106,22 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// candidates are the interfaces to try: the one with the MAC, or all that have hardware.
-func candidates(mac inventory.MAC) []string {
-	links, err := netlink.LinkList()
+// interfaces are the one with the MAC, or, with none given, all that have hardware.
+func interfaces(mac inventory.MAC) []string {
+	list, err := netlink.LinkList()
 	if err != nil {
 		return nil
 	}
 	var out []string
-	for _, l := range links {
+	for _, l := range list {
 		a := l.Attrs()
-		if a.HardwareAddr.String() == string(mac) {
-			return []string{a.Name}
+		if mac != "" {
+			if a.HardwareAddr.String() == string(mac) {
+				return []string{a.Name}
+			}
+			continue
 		}
-		if _, err := os.Stat(filepath.Join("/sys/class/net", a.Name, "device")); err == nil && mac == "" {
+		if _, err := os.Stat(filepath.Join("/sys/class/net", a.Name, "device")); err == nil {
 			out = append(out, a.Name)
 		}
 	}
@@ -100,94 +140,23 @@ func up(name string) error {
 	return nil
 }
 
-// configure brings up one interface and asks DHCP for its address.
-func configure(ctx context.Context, name string) (*lease, error) {
-	if err := up(name); err != nil {
-		return nil, err
-	}
-	if err := carrier(ctx, name); err != nil {
-		return nil, err
-	}
-	client, err := nclient4.New(name, nclient4.WithTimeout(dhcpWait), nclient4.WithRetry(dhcpTries))
-	if err != nil {
-		return nil, fmt.Errorf("DHCP on %s: %w", name, err)
-	}
-	defer client.Close()
-	raw, err := client.Request(ctx, dhcpv4.WithOption(dhcpv4.OptClassIdentifier("ingot-agent")))
-	if err != nil {
-		return nil, fmt.Errorf("DHCP on %s: %w", name, err)
-	}
-	l := &lease{iface: name, raw: raw}
-	return l, l.apply(raw.ACK)
-}
-
-// carrier waits for the link: auto-negotiation takes seconds on real switches.
-func carrier(ctx context.Context, name string) error {
+// links waits until one of the interfaces has a link, and returns those that have. The
+// error names those that have none.
+func links(ctx context.Context, names []string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, linkWait)
 	defer cancel()
 	for {
-		state, err := os.ReadFile(filepath.Join("/sys/class/net", name, "carrier"))
-		if err == nil && len(state) > 0 && state[0] == '1' {
-			return nil
+		linked := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !hasLink(name) })
+		if len(linked) > 0 {
+			return linked, nil
 		}
-		if err := sleep(ctx, 100*time.Millisecond); err != nil {
-			return fmt.Errorf("interface %s has no link after %s", name, linkWait)
-		}
-	}
-}
-
-// apply configures address and default route as the server said.
-func (l *lease) apply(ack *dhcpv4.DHCPv4) error {
-	ip, ok := netip.AddrFromSlice(ack.YourIPAddr.To4())
-	ones, _ := ack.SubnetMask().Size()
-	if !ok || ones == 0 {
-		return fmt.Errorf("DHCP on %s: server gave address %s with mask %s", l.iface, ack.YourIPAddr, net.IP(ack.SubnetMask()))
-	}
-	l.address = netip.PrefixFrom(ip, ones)
-	l.renew = ack.IPAddressLeaseTime(time.Hour) / 2
-	link, err := netlink.LinkByName(l.iface)
-	if err != nil {
-		return fmt.Errorf("find interface %s: %w", l.iface, err)
-	}
-	if err := netlink.AddrReplace(link, &netlink.Addr{IPNet: ipNet(l.address)}); err != nil {
-		return fmt.Errorf("set address %s on %s: %w", l.address, l.iface, err)
-	}
-	if routers := ack.Router(); len(routers) > 0 {
-		l.gateway, _ = netip.AddrFromSlice(routers[0].To4())
-		route := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: routers[0]}
-		if err := netlink.RouteReplace(route); err != nil {
-			return fmt.Errorf("set default route by %s: %w", routers[0], err)
-		}
-	}
-	return nil
-}
-
-func ipNet(p netip.Prefix) *net.IPNet {
-	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}
-}
-
-// keep renews the lease until ctx ends.
-func (l *lease) keep(ctx context.Context, log *slog.Logger) error {
-	for {
-		if err := sleep(ctx, max(l.renew, 10*time.Second)); err != nil {
-			return nil
-		}
-		if err := l.renewOnce(ctx); err != nil {
-			log.Warn("renew lease", "err", err)
+		if err := sleep(ctx, linkLook); err != nil {
+			return nil, fmt.Errorf("no link on %v after %s: is the cable in, and the switch port on?", names, linkWait)
 		}
 	}
 }
 
-func (l *lease) renewOnce(ctx context.Context) error {
-	client, err := nclient4.New(l.iface, nclient4.WithTimeout(dhcpWait), nclient4.WithRetry(dhcpTries))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	raw, err := client.Renew(ctx, l.raw)
-	if err != nil {
-		return err
-	}
-	l.raw = raw
-	return l.apply(raw.ACK)
+func hasLink(name string) bool {
+	state, err := os.ReadFile(filepath.Join("/sys/class/net", name, "carrier")) // EINVAL while it is down
+	return err == nil && len(state) > 0 && state[0] == '1'
 }

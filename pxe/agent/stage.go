@@ -1,26 +1,32 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"net/http"
+	"io/fs"
 	"os"
-	"time"
+	"path"
+	"runtime"
+	"strings"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/u-root/u-root/pkg/cpio"
 )
 
 // stageFile describes the second stage; the first stage vouches for it. stageMark is
 // there when the second stage is unpacked already: on boot media, which bring both.
 const (
-	stageFile = "/etc/ingot/stage2.json"
-	stageMark = "/etc/ingot/stage2.unpacked"
+	stageFile = "etc/ingot/stage2.json"
+	stageMark = "etc/ingot/stage2.unpacked"
 )
+
+// maxStageBytes bounds the second stage as it is fetched.
+const maxStageBytes = 256 << 20
 
 // Stage is the second stage as the first one names it.
 type Stage struct {
@@ -28,98 +34,129 @@ type Stage struct {
 	SizeBytes int64  `json:"size_bytes"`
 }
 
-// fetchStage gets the second stage and unpacks it over the root. It is in memory until
-// its hash is checked: a stage that isn't the one named is never unpacked.
-func fetchStage(ctx context.Context, client *http.Client, url string) error {
-	if _, err := os.Stat(stageMark); err == nil {
-		return nil
+// stage is a second stage in memory. Few of its hundreds of modules are ever loaded, so
+// it is not unpacked: modules are taken from memory, and firmware is written out when the
+// first module that asks for some is loaded.
+type stage struct {
+	root   string
+	packed []byte
+	// files are the modules and their tables, by name below the root.
+	files map[string][]byte
+	// firmware is set while there is some that isn't written out.
+	firmware bool
+}
+
+// fetchStage gets the second stage that belongs to the first stage in root: nil when it is
+// unpacked there already. Its hash is checked before anything looks into it.
+func fetchStage(ctx context.Context, root string, f fetcher, url string) (*stage, error) {
+	if _, err := os.Stat(below(root, stageMark)); err == nil {
+		return nil, nil
 	}
-	text, err := os.ReadFile(stageFile)
+	text, err := os.ReadFile(below(root, stageFile))
 	if err != nil {
-		return fmt.Errorf("second stage: %w", err)
+		return nil, fmt.Errorf("second stage: %w", err)
 	}
 	var want Stage
 	if err := json.Unmarshal(text, &want); err != nil {
-		return fmt.Errorf("read %s: %w", stageFile, err)
+		return nil, fmt.Errorf("read %s: %w", stageFile, err)
 	}
-	data, err := download(ctx, client, url, want.SizeBytes)
+	if want.SizeBytes <= 0 || want.SizeBytes > maxStageBytes {
+		return nil, fmt.Errorf("read %s: size of %d bytes", stageFile, want.SizeBytes)
+	}
+	data, err := f.get(ctx, url, want.SizeBytes)
 	if err != nil {
-		return fmt.Errorf("second stage: %w", err)
+		return nil, fmt.Errorf("second stage: %w", err)
 	}
 	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != want.SHA256 {
-		return fmt.Errorf("second stage from %s is not the one that belongs to this first stage", url)
+		return nil, fmt.Errorf("second stage from %s is not the one that belongs to this first stage", url)
 	}
-	return unpack(data)
+	return openStage(root, data)
 }
 
-// downloadTries bounds the attempts; the server may be restarting.
-const downloadTries = 30
-
-func download(ctx context.Context, client *http.Client, url string, sizeBytes int64) ([]byte, error) {
-	var err error
-	for range downloadTries {
-		var data []byte
-		if data, err = get(ctx, client, url, sizeBytes); err == nil {
-			return data, nil
+// openStage reads a stage into memory, but for its firmware.
+func openStage(root string, packed []byte) (*stage, error) {
+	s := &stage{root: root, packed: packed, files: map[string][]byte{}}
+	err := s.each(func(f newcFile) error {
+		switch {
+		case strings.HasPrefix(f.Name, firmwareDir):
+			s.firmware = true
+		case strings.HasPrefix(f.Name, "lib/modules/") && f.Mode.IsRegular():
+			data := make([]byte, f.SizeBytes)
+			if _, err := io.ReadFull(f.Body, data); err != nil {
+				return fmt.Errorf("read %s: %w", f.Name, err)
+			}
+			s.files[f.Name] = data
 		}
-		if serr := sleep(ctx, 2*time.Second); serr != nil {
-			return nil, serr
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("second stage: %w", err)
+	}
+	return s, nil
+}
+
+const firmwareDir = "lib/firmware/"
+
+// writeFirmware puts the stage's firmware where the kernel looks for it. It does so once.
+func (s *stage) writeFirmware() error {
+	if s == nil || !s.firmware {
+		return nil
+	}
+	err := s.each(func(f newcFile) error {
+		if !strings.HasPrefix(f.Name, firmwareDir) {
+			return nil
 		}
+		return writeEntry(s.root, f)
+	})
+	if err != nil {
+		return fmt.Errorf("write firmware: %w", err)
 	}
-	return nil, err
+	s.firmware = false
+	return nil
 }
 
-// get reads a body of at most limit bytes.
-func get(ctx context.Context, client *http.Client, url string, limit int64) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// writeEntry writes a file, a folder or a link below root.
+func writeEntry(root string, f newcFile) error {
+	name := below(root, f.Name)
+	if f.Mode.IsDir() {
+		return os.MkdirAll(name, 0o755)
+	}
+	if err := os.MkdirAll(path.Dir(name), 0o755); err != nil {
+		return err
+	}
+	data, err := io.ReadAll(f.Body)
 	if err != nil {
-		return nil, fmt.Errorf("fetch %s: %w", url, err)
+		return err
 	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("fetch: %w", err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("fetch %s: server says %s", url, resp.Status)
-	}
-	data, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("fetch %s: %w", url, err)
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("fetch %s: more than %d bytes", url, limit)
-	}
-	return data, nil
-}
-
-func unpack(data []byte) error {
-	dec, err := zstd.NewReader(nil)
-	if err != nil {
-		return fmt.Errorf("unpack second stage: %w", err)
-	}
-	defer dec.Close()
-	archive, err := dec.DecodeAll(data, nil)
-	if err != nil {
-		return fmt.Errorf("unpack second stage: %w", err)
-	}
-	records := cpio.Newc.Reader(readerAt(archive))
-	err = cpio.ForEachRecord(records, func(r cpio.Record) error { return cpio.CreateFileInRoot(r, "/", false) })
-	if err != nil {
-		return fmt.Errorf("unpack second stage: %w", err)
+	switch {
+	case f.Mode.IsRegular():
+		return os.WriteFile(name, data, 0o644)
+	case f.Mode&fs.ModeSymlink != 0:
+		if err := os.Symlink(string(data), name); !errors.Is(err, fs.ErrExist) {
+			return err
+		}
 	}
 	return nil
 }
 
-type readerAt []byte
-
-func (b readerAt) ReadAt(p []byte, off int64) (int, error) {
-	if off >= int64(len(b)) {
-		return 0, io.EOF
+// each decodes the stage and gives its entries in turn.
+func (s *stage) each(do func(newcFile) error) error {
+	dec, err := zstd.NewReader(bytes.NewReader(s.packed), zstd.WithDecoderConcurrency(min(runtime.GOMAXPROCS(0), 4)))
+	if err != nil {
+		return err
 	}
-	n := copy(p, b[off:])
-	if n < len(p) {
-		return n, io.EOF
+	defer dec.Close()
+	r := newcReader{r: dec}
+	for {
+		f, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = do(f)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return n, nil
 }

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"ingot/images/master"
 	"ingot/inventory"
-	"ingot/pxe/agent/facts"
 	"ingot/pxe/agentapi"
 )
 
@@ -18,7 +16,7 @@ func (a *Agent) wipe(ctx context.Context, o agentapi.Order, rep *inventory.Repor
 	if o.Wipe == nil {
 		return refuse("wipe order without its particulars")
 	}
-	disks, err := facts.Disks(ctx)
+	disks, err := a.machine.disks(ctx)
 	if err != nil {
 		return err
 	}
@@ -27,7 +25,7 @@ func (a *Agent) wipe(ctx context.Context, o agentapi.Order, rep *inventory.Repor
 		if d.Removable || d.ReadOnly || d.SizeBytes == 0 {
 			continue
 		}
-		did, err := a.wipeDisk(o, d)
+		did, err := a.wipeDisk(ctx, o, d)
 		if err != nil {
 			return fmt.Errorf("wipe /dev/%s: %w", d.Name, err)
 		}
@@ -39,20 +37,24 @@ func (a *Agent) wipe(ctx context.Context, o agentapi.Order, rep *inventory.Repor
 	return nil
 }
 
-func (a *Agent) wipeDisk(o agentapi.Order, d inventory.Disk) (bool, error) {
-	dev, err := master.OpenDevice("/dev/" + d.Name)
+func (a *Agent) wipeDisk(ctx context.Context, o agentapi.Order, d inventory.Disk) (bool, error) {
+	dev, err := a.machine.open(d.Name)
 	if err != nil {
 		return false, err
 	}
-	did, err := a.zero(o, dev)
+	did, err := a.zero(ctx, o, dev)
 	return did, errors.Join(err, dev.Close())
 }
 
 // wipeStep is how much is zeroed between two signs of progress.
 const wipeStep = 1 << 30
 
-func (a *Agent) zero(o agentapi.Order, dev *master.Device) (bool, error) {
+// zero wipes from the start, so the marker goes last: a wipe that was cut is found again.
+func (a *Agent) zero(ctx context.Context, o agentapi.Order, dev disk) (bool, error) {
 	mark, err := readMarker(dev, dev.SizeBytes(), dev.SectorBytes())
+	if err != nil && !errors.Is(err, errNoMarker) {
+		return false, err
+	}
 	ours := err == nil && mark.Inventory == o.Inventory
 	if !ours && !o.Wipe.All {
 		return false, nil
@@ -62,6 +64,9 @@ func (a *Agent) zero(o agentapi.Order, dev *master.Device) (bool, error) {
 	}
 	meter := newMeter("wipe")
 	for off := int64(0); off < dev.SizeBytes(); off += wipeStep {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
 		if err := dev.Zero(off, min(wipeStep, dev.SizeBytes()-off)); err != nil {
 			return false, err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,79 +12,35 @@ import (
 	"ingot/pxe/agentapi"
 )
 
-// beater sends signs of life with the progress of what is running.
-type beater struct {
-	mu         sync.Mutex
-	generation int64
-	progress   *inventory.Progress
-}
-
-func (b *beater) set(generation int64, p *inventory.Progress) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.generation, b.progress = generation, p
-}
-
-func (b *beater) beat() agentapi.Beat {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.progress == nil {
-		return agentapi.Beat{}
-	}
-	p := *b.progress
-	return agentapi.Beat{Generation: b.generation, Progress: &p}
-}
-
-// run beats until ctx ends, faster while there is progress to show. A beat that fails
-// is not tried again: the next one says more.
-func (b *beater) run(ctx context.Context, c *agentapi.Client, every time.Duration) error {
-	if every <= 0 {
-		every = agentapi.BeatEvery
-	}
-	for {
-		beat := b.beat()
-		bctx, cancel := context.WithTimeout(ctx, every+5*time.Second)
-		_ = c.Beat(bctx, beat)
-		cancel()
-		pause := every
-		if beat.Progress != nil {
-			pause = min(every, time.Second)
-		}
-		if sleep(ctx, pause) != nil {
-			return nil
-		}
-	}
-}
-
 // work carries out orders until one ends this boot.
 func (a *Agent) work(ctx context.Context) error {
 	for {
-		o, err := a.client.Order(ctx, a.done)
-		if errors.Is(err, agentapi.ErrSession) {
-			if _, err := a.hello(ctx); err != nil {
+		c := a.client.Load()
+		o, err := c.Order(ctx, a.done)
+		if err == nil {
+			end, err := a.carryOut(ctx, o)
+			if err != nil || end {
 				return err
 			}
 			continue
 		}
-		if err != nil {
-			a.log.Warn("ask for work", "err", err)
-			if err := sleep(ctx, 2*time.Second); err != nil {
-				return err
-			}
-			continue
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // the end of this boot
 		}
-		end, err := a.carryOut(ctx, o)
-		if err != nil || end {
-			return err
+		a.log.Warn("ask for work", "err", err)
+		a.noteLost(c, err)
+		if err := sleep(ctx, a.retry); err != nil {
+			return nil //nolint:nilerr // the end of this boot
 		}
 	}
 }
 
 func (a *Agent) carryOut(ctx context.Context, o agentapi.Order) (end bool, err error) {
 	switch o.Kind {
+	case agentapi.OrderWait:
 	case agentapi.OrderRefresh:
 		if err := a.read(ctx); err != nil {
-			return false, err
+			a.log.Error("refresh facts", "err", err)
 		}
 		return false, a.sendFacts(ctx)
 	case agentapi.OrderDeploy, agentapi.OrderWipe:
@@ -95,8 +50,12 @@ func (a *Agent) carryOut(ctx context.Context, o agentapi.Order) (end bool, err e
 		return true, nil
 	case agentapi.OrderPowerOff:
 		a.log.Info("power off, as ordered")
+		a.lastWords()
 		unix.Sync()
 		return true, unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	default:
+		a.log.Error("this agent does not know the order; boot it again to get the server's own", "order", o.Kind)
+		return false, sleep(ctx, a.retry)
 	}
 	return false, nil
 }
@@ -130,20 +89,24 @@ func (a *Agent) guard(o agentapi.Order) error {
 	return nil
 }
 
-// report tells the server until it has heard.
+// report tells the server until it has heard. A report that it refuses for good is in
+// the log; the pause keeps an order that is given again from spinning.
 func (a *Agent) report(ctx context.Context, rep inventory.Report) {
 	for {
-		err := a.client.Report(ctx, rep)
+		c := a.client.Load()
+		err := c.Report(ctx, rep)
 		if err == nil {
 			a.done = rep.Generation
 			return
 		}
 		a.log.Warn("send report", "err", err)
-		var final *agentapi.FinalError
-		if errors.As(err, &final) || errors.Is(err, agentapi.ErrSession) {
+		a.noteLost(c, err)
+		if sleep(ctx, a.retry) != nil {
 			return
 		}
-		if sleep(ctx, 2*time.Second) != nil {
+		var final *agentapi.FinalError
+		if errors.As(err, &final) {
+			a.done = rep.Generation
 			return
 		}
 	}

@@ -65,7 +65,10 @@ func (r *rack) release(name string) {
 	if m.Status.ImageDigest != "" || m.Status.Report == nil || m.Status.Report.Disk != "/dev/vda" {
 		r.t.Errorf("after release: image %q, report %+v", m.Status.ImageDigest, m.Status.Report)
 	}
-	r.untouched(name)
+	out, err := exec.CommandContext(r.t.Context(), "cmp", "-n", fmt.Sprint(int64(4*gib)), r.lab.DiskPath(name, 0), "/dev/zero").CombinedOutput()
+	if err != nil {
+		r.t.Errorf("the released disk is not blank: %v %s", err, out)
+	}
 }
 
 // phonedHomeAfter waits for the installed system's word from a boot after t0.
