@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"runtime"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -25,8 +23,11 @@ const (
 	stageMark = "etc/ingot/stage2.unpacked"
 )
 
-// maxStageBytes bounds the second stage as it is fetched.
-const maxStageBytes = 256 << 20
+// Bounds of the second stage, as it is fetched and unpacked.
+const (
+	maxStageBytes    = 256 << 20
+	maxUnpackedBytes = 1 << 30
+)
 
 // Stage is the second stage as the first one names it.
 type Stage struct {
@@ -81,11 +82,7 @@ func openStage(root string, packed []byte) (*stage, error) {
 		case strings.HasPrefix(f.Name, firmwareDir):
 			s.firmware = true
 		case strings.HasPrefix(f.Name, "lib/modules/") && f.Mode.IsRegular():
-			data := make([]byte, f.SizeBytes)
-			if _, err := io.ReadFull(f.Body, data); err != nil {
-				return fmt.Errorf("read %s: %w", f.Name, err)
-			}
-			s.files[f.Name] = data
+			s.files[f.Name] = f.Data
 		}
 		return nil
 	})
@@ -124,29 +121,33 @@ func writeEntry(root string, f newcFile) error {
 	if err := os.MkdirAll(path.Dir(name), 0o755); err != nil {
 		return err
 	}
-	data, err := io.ReadAll(f.Body)
-	if err != nil {
-		return err
-	}
 	switch {
 	case f.Mode.IsRegular():
-		return os.WriteFile(name, data, 0o644)
+		return os.WriteFile(name, f.Data, 0o644)
 	case f.Mode&fs.ModeSymlink != 0:
-		if err := os.Symlink(string(data), name); !errors.Is(err, fs.ErrExist) {
+		if err := os.Symlink(string(f.Data), name); !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
 	return nil
 }
 
+// unpackedTimes is how much larger a stage is about when it is unpacked. Room for that
+// much, which costs nothing until it is used, spares the decoder from moving its output.
+const unpackedTimes = 10
+
 // each decodes the stage and gives its entries in turn.
 func (s *stage) each(do func(newcFile) error) error {
-	dec, err := zstd.NewReader(bytes.NewReader(s.packed), zstd.WithDecoderConcurrency(min(runtime.GOMAXPROCS(0), 4)))
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxUnpackedBytes))
 	if err != nil {
 		return err
 	}
 	defer dec.Close()
-	r := newcReader{r: dec}
+	archive, err := dec.DecodeAll(s.packed, make([]byte, 0, min(unpackedTimes*len(s.packed), maxUnpackedBytes)))
+	if err != nil {
+		return err
+	}
+	r := newcReader{rest: archive}
 	for {
 		f, err := r.Next()
 		if errors.Is(err, io.EOF) {
