@@ -92,7 +92,6 @@ var pins = []pin{
 	{"github.com/diskfs/go-diskfs", "inventory/seed"},
 	{"github.com/insomniacslk/dhcp", "pxe/dhcp pxe/agent/..."},
 	{"github.com/pin/tftp/v3", "pxe/tftp"},
-	{"github.com/u-root/u-root", "pxe/agent/... pxe/bootfiles"},
 	{"github.com/spf13/cobra", "cmd/ingot/cli"},
 	{"github.com/spf13/viper", "cmd/ingot/daemon"},
 	{"github.com/prometheus/client_golang", "cmd/ingot/daemon"},
@@ -110,6 +109,7 @@ var plannedPins = []pin{
 	{"github.com/riverqueue/river", "inventory/sqlstore/river"},
 	{"github.com/kdomanski/iso9660", "inventory/seed pxe/bootfiles"},
 	{"github.com/mdlayher/lldp", "pxe/agent/..."},
+	{"github.com/u-root/u-root", "pxe/agent/... pxe/bootfiles"},
 	{"github.com/jaypipes/ghw", "pxe/agent/..."},
 }
 
