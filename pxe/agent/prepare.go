@@ -13,11 +13,12 @@ import (
 	"ingot/pxe/agentapi"
 )
 
-// firstModules are needed for the network and the session, and have no modalias.
-var firstModules = []string{"af_packet", "virtio_pci", "virtio_rng", "virtio_net", "efivarfs"}
-
-// extraModules serve what no modalias names.
-var extraModules = []string{"efivarfs", "netconsole", "ipmi_devintf", "ipmi_si", "sd_mod", "nvme", "ses", "configfs"}
+// firstModules are needed for the network and the session, and have no modalias, or are
+// wanted before the others. extraModules serve what no modalias names.
+var (
+	firstModules = []string{"af_packet", "virtio_pci", "virtio_rng", "virtio_net"}
+	extraModules = []string{"configfs", "netconsole", "ipmi_devintf", "ipmi_si"}
+)
 
 // prepare brings the machine to where the server can be asked: network, second stage,
 // all modules.
@@ -43,11 +44,20 @@ func (a *Agent) prepare(ctx context.Context, modules *loader) error {
 	if modules, err = newLoader("/", second); err != nil {
 		return err
 	}
-	if err := errors.Join(modules.coldplug(), modules.load(extraModules...), modules.coldplug(), mountAll()); err != nil {
+	err = errors.Join(modules.coldplug(), modules.load(extraModules...), modules.loadEFI(), mountAll())
+	a.log.Info("drivers", "after", sinceKernel())
+	if err = errors.Join(err, settle(ctx, "/sys", modules.coldplug)); err != nil {
 		a.log.Warn("some modules", "err", err)
 	}
-	a.log.Info("drivers", "after", sinceKernel())
-	return settle(ctx, "/sys")
+	return ctx.Err()
+}
+
+// loadEFI loads what shows EFI variables, where the firmware has any.
+func (l *loader) loadEFI() error {
+	if _, err := os.Stat(below(l.root, "sys/firmware/efi")); err != nil {
+		return nil //nolint:nilerr // BIOS
+	}
+	return l.load("efivarfs")
 }
 
 // Times of waiting for disks after their drivers were loaded.
@@ -61,24 +71,28 @@ const (
 
 // settle waits until the list of disks has stood still for a moment. Disks of SCSI, ATA,
 // NVMe and MMC are looked for while the driver's start is over already; others are there
-// at once.
-func settle(ctx context.Context, sys string) error {
+// at once. plug loads the drivers of what comes.
+func settle(ctx context.Context, sys string, plug func() error) error {
 	if !scans(sys) {
 		return nil
 	}
+	var errs []error
 	deadline := time.Now().Add(settleWait)
-	before, since := devices(sys), time.Now()
+	var before []string
+	since := time.Now()
 	for time.Now().Before(deadline) && time.Since(since) < stillFor {
+		if now := devices(sys); !slices.Equal(now, before) {
+			errs = append(errs, plug())
+			before, since = now, time.Now()
+		}
 		if err := sleep(ctx, settleLook); err != nil {
 			return err
 		}
-		if now := devices(sys); !slices.Equal(now, before) {
-			before, since = now, time.Now()
-		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
+// scans reports whether a controller is there that looks for its disks by itself.
 func scans(sys string) bool {
 	for _, class := range []string{"scsi_host", "nvme", "mmc_host"} {
 		if entries, err := os.ReadDir(filepath.Join(sys, "class", class)); err == nil && len(entries) > 0 {
@@ -88,10 +102,10 @@ func scans(sys string) bool {
 	return false
 }
 
-// devices are what a scan adds: disks, and the SCSI devices on the way to them.
+// devices are what a scan adds: disks, and the devices on the way to them.
 func devices(sys string) []string {
 	var out []string
-	for _, dir := range []string{"block", "bus/scsi/devices", "class/nvme"} {
+	for _, dir := range []string{"block", "bus/scsi/devices", "bus/mmc/devices", "class/nvme"} {
 		entries, _ := os.ReadDir(filepath.Join(sys, dir)) // absent means none yet
 		for _, e := range entries {
 			out = append(out, e.Name())
