@@ -504,3 +504,26 @@ func TestDeleteKeepsTheEvents(t *testing.T) {
 		t.Errorf("timeline: %q", tl)
 	}
 }
+
+// TestClaimWindow: an order that no agent takes in time waits for a new one; an order
+// that was taken goes on however long it lasts.
+func TestClaimWindow(t *testing.T) {
+	w := newWorld(t)
+	w.ready()
+	w.edit(func(m *inventory.Machine) { m.Status.Agent = nil })
+	w.deploy(lifecycle.DeployOrder{})
+	w.pass(w.l.Limits.Claim + time.Second)
+	if e := w.machine().Status.Error; e == nil || !e.Permanent || !strings.Contains(e.Reason, "no agent of this machine took the order within") {
+		t.Fatalf("error = %+v", e)
+	}
+	w.agentUp("boot-2")
+	w.want(inventory.Deploying, inventory.PhaseBoot)
+	w.deploy(lifecycle.DeployOrder{})
+	w.edit(func(m *inventory.Machine) {
+		m.Status.Claim = &inventory.Claim{Generation: m.Spec.Generation, Boot: "boot-2", At: w.now}
+	})
+	w.now = w.now.Add(w.l.Limits.Claim + time.Hour)
+	w.beat()
+	w.report(true, nil)
+	w.want(inventory.Deploying, inventory.PhaseReboot)
+}
