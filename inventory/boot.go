@@ -44,6 +44,7 @@ const (
 	SawInform        SightingKind = "dhcp-inform"
 	SawRelease       SightingKind = "dhcp-release"
 	SawOtherServer   SightingKind = "dhcp-other-server"
+	SawChoseOther    SightingKind = "dhcp-chose-other-server"
 	SawExhausted     SightingKind = "dhcp-pool-exhausted"
 	SawIgnored       SightingKind = "dhcp-ignored"
 	SawUnknownArch   SightingKind = "dhcp-unknown-architecture"

@@ -2,6 +2,7 @@ package why
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"ingot/inventory"
@@ -16,14 +17,24 @@ const freshPanic = 15 * time.Minute
 // died: the agent's kernel or the agent itself ended in a panic, and has not booted
 // since.
 func died(ev Evidence, a *Answer) bool {
-	p, at, ok := last[inventory.AgentPanic](ev.Events)
+	p, at, ok := ev.panic()
 	state := ev.Machine.Status.State
-	if !ok || state == inventory.Deployed || state == inventory.Retired || ev.Now.Sub(at) > freshPanic || ev.begun().After(at) {
+	if !ok || state == inventory.Deployed || state == inventory.Retired || ev.Now.Sub(at) > freshPanic {
 		return false
 	}
 	a.say("the agent's environment died %s: %s", ev.ago(at), p.Line)
 	a.hint("ingot machine log %s has the kernel's last messages", ev.Machine.Name)
 	return true
+}
+
+// panic is the first one since the machine last booted: what follows it is its echo.
+func (ev Evidence) panic() (p inventory.AgentPanic, at time.Time, ok bool) {
+	begun := ev.begun()
+	i := slices.IndexFunc(ev.Events, func(e inventory.Event) bool { return e.Kind == inventory.EventAgentPanic && !e.Time.Before(begun) })
+	if i < 0 {
+		return p, at, false
+	}
+	return last[inventory.AgentPanic](ev.Events[:i+1])
 }
 
 // agentWork: an agent is up, or was, and nothing has booted since.

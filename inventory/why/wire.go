@@ -42,7 +42,7 @@ func dhcpTrouble(ev Evidence, a *Answer) bool {
 	if !ok {
 		return false
 	}
-	return first(ev, a, got, choseOther, denied, exhausted, declined, twoServers, noAddress, ignored) || d.plain(ev, a)
+	return first(ev, a, declined, got, choseOther, denied, exhausted, twoServers, noAddress, ignored) || d.plain(ev, a)
 }
 
 // plain tells what was seen where no special cause is known.
@@ -95,9 +95,8 @@ func (ev Evidence) asked(t time.Time) bool {
 // choseOther: we offered an address, and it took another server's.
 func choseOther(ev Evidence, a *Answer) bool {
 	d, _ := ev.dialogue()
-	other, ok := ev.saw(inventory.SawOtherServer, d.since)
-	// Only what a client says names the network; what was overheard names an address.
-	if !ok || other.Values.Network == "" || !d.demanded || !d.offered || d.offer.Values.IP == "" {
+	other, ok := ev.saw(inventory.SawChoseOther, d.since)
+	if !ok || !d.offered || d.offer.Values.IP == "" {
 		return false
 	}
 	a.say("DHCP DISCOVER seen %s, offered, and it took the address of %s instead (last %s)", times(d.n), other.Detail, ev.ago(other.Last))

@@ -29,7 +29,7 @@ func (s *Server) authoritative(ctx context.Context, r *request, n *inventory.Net
 	v.served = n.AnyClient || r.netboot || !v.stranger
 	verdict := v.decide()
 	low := b.stock.low(now)
-	if verdict.park && b.park(r.from) {
+	if verdict.park && b.park(r.from, v.stranger) {
 		verdict.why = ""
 	}
 	s.mu.Unlock()

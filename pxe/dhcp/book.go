@@ -36,13 +36,13 @@ type book struct {
 	parked []inbound
 }
 
-// parkedMax bounds the DISCOVERs that wait for the stock; the others are repeated by
-// their clients.
+// parkedMax bounds the DISCOVERs of unknown clients that wait for the stock, and twice
+// that all; the others are repeated by their clients.
 const parkedMax = 256
 
 // park keeps a DISCOVER until the stock is filled, and reports whether there was room.
-func (b *book) park(in inbound) bool {
-	if len(b.parked) >= parkedMax {
+func (b *book) park(in inbound, stranger bool) bool {
+	if n := len(b.parked); n >= 2*parkedMax || stranger && n >= parkedMax {
 		return false
 	}
 	in.data = slices.Clone(in.data)

@@ -78,7 +78,9 @@ func (s *Server) handle(ctx context.Context, in inbound) (outgoing, bool) {
 		return outgoing{}, false
 	}
 	r.boot.Network = net.Name
-	s.sawRequest(r, net.Name)
+	if !in.parked {
+		s.sawRequest(r, net.Name)
+	}
 	server := in.link.address(in.dest, net.Subnet)
 	if r.serverIDOverride.IsValid() && r.giaddr.IsValid() {
 		server = r.serverIDOverride

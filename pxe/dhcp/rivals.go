@@ -306,5 +306,5 @@ func (s *Server) forgetRivals() {
 // otherChosen notes that a client took another server's offer. What a client says
 // pauses nothing (it could lie); the answer to our own probe does.
 func (s *Server) otherChosen(r *request, server netip.Addr) {
-	s.saw(r, inventory.SawOtherServer, server.String(), inventory.SightingValues{Network: r.boot.Network})
+	s.saw(r, inventory.SawChoseOther, server.String(), inventory.SightingValues{Network: r.boot.Network})
 }

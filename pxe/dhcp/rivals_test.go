@@ -141,7 +141,7 @@ func TestOtherServerChosen(t *testing.T) {
 		r.sends(packet{kind: kindRequest, wanted: "10.0.0.77", server: "10.0.0.2"})
 		found := false
 		for _, s := range r.sightings {
-			found = found || s.Kind == inventory.SawOtherServer && s.Detail == "10.0.0.2" && s.MAC == clientMAC
+			found = found || s.Kind == inventory.SawChoseOther && s.Detail == "10.0.0.2" && s.MAC == clientMAC
 		}
 		if !found {
 			t.Errorf("%s: no sighting of the other server in %v", mode, r.sightings)

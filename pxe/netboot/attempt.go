@@ -20,7 +20,9 @@ func (r *Recorder) bootStarted(ctx context.Context, b bootSeen) error {
 		return nil
 	}
 	if old.same(b) {
-		old.last = b.at
+		if !old.whole {
+			old.last = b.at
+		}
 		return nil
 	}
 	if err := r.refusedLoader(ctx, old, b); err != nil {

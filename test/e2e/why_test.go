@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -201,6 +202,7 @@ func TestWhyTwoServers(t *testing.T) {
 	r.otherHost("10.66.0.254/24")
 	r.start()
 	b := r.newBench()
+	b.rival()
 	b.check(map[string]fault{
 		"never requested": {func(m *played) error {
 			d, err := m.dhcp()
@@ -235,6 +237,7 @@ func TestWhyPaused(t *testing.T) {
 	r.otherHost("10.66.0.254/24")
 	r.start()
 	b := r.newBench()
+	b.rival()
 	b.check(map[string]fault{"not answered": {func(m *played) error {
 		d, err := m.dhcp()
 		if err != nil {
@@ -265,6 +268,19 @@ func TestWhyProxy(t *testing.T) {
 			[]string{`DHCP DISCOVER seen four times \(last .*\): Ingot is proxy on network rack and gives no addresses, and no other DHCP server was heard there`}},
 		"32-bit ARM": {discover(pxe("PXEClient", iana.EFI_ARM32)),
 			[]string{`DHCP DISCOVER seen four times, not answered, architecture 10: no boot files for 32-bit ARM UEFI clients \(last .*\)`}},
+	})
+}
+
+// rival waits until the server has noticed the other one.
+func (b *bench) rival() {
+	b.r.t.Helper()
+	b.r.eventually("the other server is noticed", 20*time.Second, func(context.Context) error {
+		for _, e := range b.r.events("") {
+			if e.Kind == inventory.EventOtherDHCP {
+				return nil
+			}
+		}
+		return errNotYet("no event")
 	})
 }
 

@@ -29,7 +29,7 @@ func pxe(class string, arch iana.Arch) dhcpv4.Modifier {
 
 var (
 	pxeBIOS = pxe("PXEClient", iana.INTEL_X86PC)
-	pxeUEFI = pxe("PXEClient", iana.EFI_BC)
+	pxeUEFI = pxe("PXEClient", iana.EFI_X86_64)
 )
 
 // dhcp is one machine's DHCP client, over raw frames as firmware sends them.
