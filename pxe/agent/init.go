@@ -56,6 +56,9 @@ func supervise() {
 	case err != nil:
 		pause = failedPause
 		log.Error("agent crashed", "err", err)
+		// The kernel drops all but ten lines in five seconds from programs unless it is told
+		// not to (Linux, Documentation/admin-guide/sysctl/kernel.rst: printk_devkmsg).
+		_ = os.WriteFile("/proc/sys/kernel/printk_devkmsg", []byte("on\n"), 0o644) // else it is shorter
 		if err := tail.toKernel("/dev/kmsg", err); err != nil {
 			log.Error("tell crash", "err", err)
 		}
@@ -94,11 +97,8 @@ func (t *crashTail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// toKernel writes the crash to the kernel's log line by line. The kernel drops all but
-// ten lines in five seconds from programs unless it is told not to (Linux, Documentation/
-// admin-guide/sysctl/kernel.rst: printk_devkmsg).
+// toKernel writes the crash to the kernel's log line by line.
 func (t *crashTail) toKernel(device string, exit error) error {
-	_ = os.WriteFile("/proc/sys/kernel/printk_devkmsg", []byte("on\n"), 0o644) // else it is shorter
 	f, err := os.OpenFile(device, os.O_WRONLY, 0)
 	if err != nil {
 		return err

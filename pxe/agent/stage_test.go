@@ -1,0 +1,238 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// cpioEntry is a file of a test's archive.
+type cpioEntry struct {
+	name string
+	mode uint32
+	data string
+}
+
+func newcArchive(entries ...cpioEntry) []byte {
+	var b bytes.Buffer
+	for _, e := range append(entries, cpioEntry{name: newcTrailer}) {
+		fmt.Fprintf(&b, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", 0, e.mode, 0, 0, 1, 0, len(e.data), 0, 0, 0, 0, len(e.name)+1, 0)
+		b.WriteString(e.name + "\x00")
+		for b.Len()%4 != 0 {
+			b.WriteByte(0)
+		}
+		b.WriteString(e.data)
+		for b.Len()%4 != 0 {
+			b.WriteByte(0)
+		}
+	}
+	return b.Bytes()
+}
+
+func pack(t testing.TB, archive []byte) []byte {
+	t.Helper()
+	enc, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return enc.EncodeAll(archive, nil)
+}
+
+const modulesDir = "lib/modules/6.1.0-1-amd64"
+
+func testStage(t testing.TB) []byte {
+	return pack(t, newcArchive(
+		cpioEntry{"lib", 0o040755, ""}, cpioEntry{"lib/firmware", 0o040755, ""},
+		cpioEntry{"lib/firmware/hba.bin", 0o100644, "firmware"}, cpioEntry{"lib/firmware/hba-old.bin", 0o120777, "hba.bin"},
+		cpioEntry{modulesDir + "/kernel/hba.ko", 0o100644, "\x7fELF\x00firmware=hba.bin\x00"},
+		cpioEntry{modulesDir + "/kernel/scsi-mod.ko", 0o100644, "\x7fELF scsi"},
+		cpioEntry{modulesDir + "/modules.dep", 0o100644, "kernel/hba.ko: kernel/scsi-mod.ko\nkernel/scsi-mod.ko:\nkernel/first.ko:\n"},
+		cpioEntry{modulesDir + "/modules.alias", 0o100644, "alias pci:v00001000d*sv*sd*bc*sc*i* hba\n"},
+		cpioEntry{modulesDir + "/modules.softdep", 0o100644, "softdep hba pre: first post: last\n"},
+	))
+}
+
+// stageRoot is a first stage's root that vouches for data.
+func stageRoot(t testing.TB, data []byte) string {
+	t.Helper()
+	root := t.TempDir()
+	sum := sha256.Sum256(data)
+	text, err := json.Marshal(Stage{SHA256: hex.EncodeToString(sum[:]), SizeBytes: int64(len(data))})
+	if err == nil {
+		err = os.MkdirAll(filepath.Join(root, "etc/ingot"), 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(root, stageFile), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// cutter serves data, but cuts its first answers after some bytes.
+type cutter struct {
+	data   []byte
+	cuts   int
+	ranges []string
+}
+
+func (c *cutter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.ranges = append(c.ranges, r.Header.Get("Range"))
+	if c.cuts > 0 {
+		c.cuts--
+		w = &short{ResponseWriter: w, left: len(c.data) / 3}
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(c.data))
+}
+
+type short struct {
+	http.ResponseWriter
+	left int
+}
+
+func (s *short) Write(p []byte) (int, error) {
+	n, err := s.ResponseWriter.Write(p[:min(len(p), s.left)])
+	if s.left -= n; err == nil && s.left == 0 {
+		if f, ok := s.ResponseWriter.(http.Flusher); ok {
+			f.Flush()
+		}
+		panic(http.ErrAbortHandler)
+	}
+	return n, err
+}
+
+func testFetcher(s *httptest.Server) fetcher { return fetcher{s.Client(), time.Millisecond} }
+
+func TestFetchStage(t *testing.T) {
+	data := testStage(t)
+	c := &cutter{data: data, cuts: 2}
+	srv := httptest.NewServer(c)
+	defer srv.Close()
+	s, err := fetchStage(t.Context(), stageRoot(t, data), testFetcher(srv), srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.ranges) != 3 || c.ranges[0] != "" || !strings.HasPrefix(c.ranges[2], "bytes=") || c.ranges[1] == c.ranges[2] {
+		t.Errorf("asked for ranges %q: want to go on where it was cut", c.ranges)
+	}
+	if got := string(s.files[modulesDir+"/kernel/scsi-mod.ko"]); got != "\x7fELF scsi" || !s.firmware {
+		t.Errorf("module %q, firmware %v", got, s.firmware)
+	}
+	if _, err := os.Stat(filepath.Join(s.root, "lib")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the stage was unpacked: %v", err)
+	}
+	if err := s.writeFirmware(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(s.root, "lib/firmware/hba-old.bin")); string(got) != "firmware" {
+		t.Errorf("firmware %q, %v", got, err)
+	}
+}
+
+func TestFetchStageFails(t *testing.T) {
+	data := testStage(t)
+	for _, c := range []struct {
+		name, want string
+		root       func() string
+		served     []byte
+	}{
+		{"another stage", "is not the one that belongs to this first stage", func() string { return stageRoot(t, data) }, bytes.Replace(data, data[20:21], []byte{data[20] ^ 1}, 1)},
+		{"a larger one", "want at most", func() string { return stageRoot(t, data) }, append(bytes.Clone(data), 0)},
+		{"a shorter one", "is not the one that belongs", func() string { return stageRoot(t, data) }, data[:100]},
+		{"no name of it", "second stage", t.TempDir, data},
+		{"no archive", "no newc archive", func() string { return stageRoot(t, pack(t, make([]byte, 200))) }, pack(t, make([]byte, 200))},
+		{"a name outside", `name "../etc"`, func() string { return stageRoot(t, pack(t, newcArchive(cpioEntry{"../etc", 0o100644, "x"}))) }, pack(t, newcArchive(cpioEntry{"../etc", 0o100644, "x"}))},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			srv := httptest.NewServer(&cutter{data: c.served})
+			defer srv.Close()
+			_, err := fetchStage(t.Context(), c.root(), testFetcher(srv), srv.URL)
+			if text := contains(err, c.want); text != "" {
+				t.Error(text)
+			}
+		})
+	}
+}
+
+// TestStageOnMedia: boot media bring both stages, and nothing is fetched.
+func TestStageOnMedia(t *testing.T) {
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, filepath.Dir(stageMark)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, stageMark), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := fetchStage(t.Context(), root, fetcher{}, ""); s != nil || err != nil {
+		t.Errorf("got %v, %v", s, err)
+	}
+	if err := (*stage)(nil).writeFirmware(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGet(t *testing.T) {
+	answers := []int{503, 200}
+	calls := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls++
+		if r.URL.Path == "/missing" {
+			http.NotFound(w, r)
+			return
+		}
+		w.WriteHeader(answers[(calls-1)%2])
+		_, _ = w.Write([]byte("text"))
+	}))
+	defer srv.Close()
+	f := testFetcher(srv)
+	if got, err := f.get(t.Context(), srv.URL, 100); string(got) != "text" || calls != 2 {
+		t.Errorf("got %q, %v after %d calls", got, err, calls)
+	}
+	calls = 0
+	var no *refusal
+	if _, err := f.get(t.Context(), srv.URL+"/missing", 100); !errors.As(err, &no) || calls != 1 {
+		t.Errorf("missing: %v after %d calls", err, calls)
+	}
+	calls = 1
+	if _, err := f.get(t.Context(), srv.URL, 2); !errors.Is(err, errTooLarge) {
+		t.Errorf("too large: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := f.get(ctx, srv.URL, 100); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
+	}
+}
+
+func FuzzNewc(f *testing.F) {
+	f.Add(newcArchive(cpioEntry{"lib", 0o040755, ""}, cpioEntry{"lib/a", 0o100644, "data"}, cpioEntry{"lib/b", 0o120777, "a"}))
+	f.Add([]byte("070701"))
+	f.Add(newcArchive(cpioEntry{"../x", 0o100644, "x"}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := newcReader{rest: data}
+		for {
+			e, err := r.Next()
+			if errors.Is(err, io.EOF) || err != nil {
+				return
+			}
+			if strings.HasPrefix(e.Name, "/") || strings.Contains("/"+e.Name+"/", "/../") {
+				t.Errorf("name %q", e.Name)
+			}
+		}
+	})
+}
