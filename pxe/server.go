@@ -33,7 +33,7 @@ type Config struct {
 	TFTPPort int
 	Now      func() time.Time
 	Log      *slog.Logger
-	// Mount adds routes to the machine listener.
+	// Mount adds routes to the machine listener; nil adds none.
 	Mount func(handle func(pattern string, h http.Handler))
 	// Machine are the machine listener's sockets.
 	Machine []net.Listener
@@ -72,14 +72,10 @@ func (s *Server) DHCP() *dhcp.Server { return s.dhcp }
 // Run answers until ctx ends; Open comes first. The machine listener runs with DHCP off
 // too.
 func (s *Server) Run(ctx context.Context) error {
-	f := files{s.cfg.Boot, s.cfg.Table, s.cfg.Recorder, localTo}
-	files, err := tftp.New(tftp.Config{Files: tftpFiles{f}, Observer: tftpFiles{f}, Log: s.log.With("component", "tftp"), Now: s.cfg.Now})
+	files, h, err := s.fileServers()
 	if err != nil {
 		return err
 	}
-	h := httpboot.New(httpboot.Config{Log: s.log.With("component", "http")})
-	s.mount(h, httpFiles{f})
-	s.cfg.Mount(h.Handle)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.cfg.Recorder.Run(ctx) })
 	g.Go(func() error {
@@ -91,6 +87,21 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return files.Run(ctx, s.conns...) })
 	g.Go(func() error { return h.Run(ctx, s.cfg.Machine...) })
 	return g.Wait()
+}
+
+// fileServers are TFTP and the machine listener, over the same files.
+func (s *Server) fileServers() (*tftp.Server, *httpboot.Server, error) {
+	f := files{s.cfg.Boot, s.cfg.Table, s.cfg.Recorder, localTo}
+	t, err := tftp.New(tftp.Config{Files: tftpFiles{f}, Observer: tftpFiles{f}, Log: s.log.With("component", "tftp"), Now: s.cfg.Now})
+	if err != nil {
+		return nil, nil, err
+	}
+	h := httpboot.New(httpboot.Config{Log: s.log.With("component", "http")})
+	s.mount(h, httpFiles{f})
+	if s.cfg.Mount != nil {
+		s.cfg.Mount(h.Handle)
+	}
+	return t, h, nil
 }
 
 // Open binds the sockets of DHCP and TFTP; Run closes them. A port that is taken is
