@@ -112,6 +112,7 @@ func (r *Recorder) fileEnded(ctx context.Context, f FileSeen) error {
 	r.count(fileSighting(mac, f))
 	a := r.attempts[mac]
 	if a == nil {
+		r.bound()
 		a = &attempt{id: newAttemptID(), file: f.File, last: f.At, files: map[string]inventory.FileOutcome{}, told: true}
 		r.attempts[mac] = a
 	}
@@ -122,6 +123,9 @@ func (r *Recorder) fileEnded(ctx context.Context, f FileSeen) error {
 		a.whole = true
 	}
 	if f.Outcome == inventory.FileProbe || a.files[f.File] == f.Outcome {
+		return nil
+	}
+	if len(a.files) >= maxFiles {
 		return nil
 	}
 	a.files[f.File] = f.Outcome
@@ -173,6 +177,10 @@ func (r *Recorder) discovered(ctx context.Context, mac inventory.MAC, a *attempt
 }
 
 func (r *Recorder) discover(ctx context.Context, mac inventory.MAC, a *attempt) error {
+	if r.table.waiting() >= maxDiscovered {
+		r.log.Warn("too many machines wait for approval: this one is only counted", "mac", mac, "limit", maxDiscovered)
+		return nil
+	}
 	m := inventory.NewMachine(mac, r.now())
 	m.Identity.UUID = a.boot.client.UUID
 	m.Identity = m.Identity.Trusted()
@@ -204,6 +212,7 @@ func (r *Recorder) scriptServed(ctx context.Context, s scriptSeen) error {
 		Values: inventory.SightingValues{Answer: s.script.Answer}})
 	a := r.attempts[s.mac]
 	if a == nil {
+		r.bound()
 		a = &attempt{id: newAttemptID(), last: s.at, files: map[string]inventory.FileOutcome{}, told: true}
 		r.attempts[s.mac] = a
 	}

@@ -1,7 +1,9 @@
 package netboot
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -42,5 +44,19 @@ func TestOptionalFiles(t *testing.T) {
 		if got := optional(name); got != want {
 			t.Errorf("optional(%q) = %v, want %v", name, got, want)
 		}
+	}
+}
+
+func TestForgedMACsDontFillTheInventory(t *testing.T) {
+	table := newTable()
+	for i := range maxDiscovered {
+		table.Put(&inventory.Machine{ID: fmt.Sprint("m-", i), Kind: inventory.KindMetal, Status: inventory.Status{State: inventory.Discovered}})
+	}
+	r := NewRecorder(table, nil, time.Now, nil) // a store that is touched would crash
+	if err := r.discover(t.Context(), mac, &attempt{}); err != nil {
+		t.Fatal(err)
+	}
+	if table.Known(mac) {
+		t.Errorf("machine %d was made", maxDiscovered+1)
 	}
 }

@@ -44,6 +44,7 @@ type entry struct {
 	why        string
 	chain      inventory.BootChain
 	secureBoot inventory.SecureBootState
+	discovered bool
 }
 
 type refusal struct {
@@ -126,7 +127,8 @@ func (t *Table) Follow(ctx context.Context, s inventory.Store, seq int64) error 
 func (t *Table) Put(m *inventory.Machine) {
 	answer, why := Answer(m)
 	e := &entry{id: m.ID, name: m.Name, uuid: m.Identity.UUID, macs: m.Identity.MACs, vm: m.Kind == inventory.KindVM,
-		answer: answer, why: why, chain: m.Spec.Chain, secureBoot: m.Status.SecureBoot}
+		answer: answer, why: why, chain: m.Spec.Chain, secureBoot: m.Status.SecureBoot,
+		discovered: m.Status.State == inventory.Discovered}
 	t.remove(m.ID)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -170,6 +172,19 @@ func (t *Table) lookup(mac inventory.MAC, uuid string) *entry {
 
 // Known reports whether inventory has a machine with this MAC.
 func (t *Table) Known(mac inventory.MAC) bool { return t.lookup(mac, "") != nil }
+
+// waiting counts the machines that were discovered and wait for approval.
+func (t *Table) waiting() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	n := 0
+	for _, e := range t.byID {
+		if e.discovered {
+			n++
+		}
+	}
+	return n
+}
 
 // SetNetworks replaces the networks' overrides.
 func (t *Table) SetNetworks(ns []inventory.Network) {
