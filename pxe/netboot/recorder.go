@@ -12,12 +12,12 @@ import (
 
 // Limits of what the recorder keeps, so that a flood of MACs is bounded.
 const (
-	queueLength     = 4096
-	maxAttempts     = 4096
+	queueLength = 4096
+	maxAttempts = 4096
 	// maxFiles bounds the files told of one attempt, maxDiscovered the machines that
 	// wait for approval: who forges MACs must not fill the inventory.
-	maxFiles      = 64
-	maxDiscovered = 1000
+	maxFiles        = 64
+	maxDiscovered   = 1000
 	maxPending      = 8192
 	keepUnknownRows = 2000
 	flushEvery      = time.Second
