@@ -21,7 +21,11 @@ func (a *app) events() *cobra.Command {
 			if len(args) == 1 {
 				o.Machine = args[0]
 			}
-			return c.Events(cmd.Context(), o, a.printEvent)
+			err = c.Events(cmd.Context(), o, a.printEvent)
+			if o.Follow && cmd.Context().Err() != nil {
+				return nil
+			}
+			return err
 		}}
 	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on as more comes")
 	cmd.Flags().IntVar(&o.Limit, "limit", 200, "show the newest N, 0 for all")
