@@ -161,6 +161,17 @@ var follows = map[string]string{
 	"vmlinuz": "the loader should fetch initrd.img next",
 }
 
+// grubElsewhere: Debian's signed GRUB takes its server from the DHCP ACK, so beside
+// another DHCP server it asks that one for its configuration, for ever.
+func grubElsewhere(ev Evidence, file string, a *Answer) {
+	other, _, heard := last[inventory.OtherDHCP](ev.Server)
+	if !heard || !strings.HasPrefix(file, "grub") {
+		return
+	}
+	a.say("GRUB asks DHCP server %s for it, since that server gave the address", other.Server)
+	a.hint("set next-server (siaddr) of %s to this host, or switch Secure Boot off, so that iPXE can be used", other.Server)
+}
+
 // noFollowUp: a file was fetched, and nothing came after it.
 func noFollowUp(ev Evidence, a *Answer) bool {
 	files := ev.fetched(ev.begun())
@@ -179,6 +190,7 @@ func noFollowUp(ev Evidence, a *Answer) bool {
 	if next, known := follows[f.File]; known {
 		a.say("%s", next)
 	}
+	grubElsewhere(ev, f.File, a)
 	a.hint("look at its console: the loader says there why it stopped")
 	return true
 }
