@@ -200,7 +200,7 @@ func TestFaults(t *testing.T) {
 		"GRUB stuck, its optional files aside": {given(t, discovered, "", boot(60, 7), whole(50, "shimx64.efi"), whole(45, "grubx64.efi"), saw(40, inventory.SawFileNotFound, "grub/x86_64-efi/fs.lst", 1)),
 			[]string{"grubx64.efi was fetched by TFTP 45 s ago, and nothing was asked for after it", "GRUB should fetch its configuration next"}},
 		"GRUB asks the other server": {given(t, discovered, "", boot(60, 7), whole(50, "shimx64.efi"), whole(45, "grubx64.efi"), serverEvent(100, inventory.OtherDHCP{Network: "rack", Server: ip("192.0.2.1")})),
-			[]string{"grubx64.efi was fetched by TFTP 45 s ago, and nothing was asked for after it", "GRUB asks DHCP server 192.0.2.1 for it, since that server gave the address"}},
+			[]string{"grubx64.efi was fetched by TFTP 45 s ago, and nothing was asked for after it", "GRUB should fetch its configuration next", "GRUB asks DHCP server 192.0.2.1 for it, since that server gave the address"}},
 		"loader and nothing more": {given(t, discovered, "", boot(60, 7), whole(50, "snponly.efi")),
 			[]string{"snponly.efi was fetched by TFTP 50 s ago, and nothing was asked for after it", "iPXE should ask DHCP again next"}},
 		"loader, then DHCP trouble": {given(t, discovered, "", boot(60, 7), whole(50, "snponly.efi"), saw(20, inventory.SawDiscover, "", 5, row(3, 45)), saw(20, inventory.SawOffer, "", 5, address("10.0.0.5"))),
