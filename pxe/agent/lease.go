@@ -11,6 +11,7 @@ import (
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/dhcpv4/nclient4"
+	"github.com/insomniacslk/dhcp/iana"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -23,7 +24,7 @@ const (
 	renewMin = 10 * time.Second
 )
 
-// lease is a configured interface. It is not changed: another lease takes its place.
+// lease is an interface's address. It is not changed: another lease takes its place.
 type lease struct {
 	iface   string
 	address netip.Prefix
@@ -32,21 +33,41 @@ type lease struct {
 	raw     *nclient4.Lease
 }
 
-// request asks DHCP for an address and configures it.
-func request(ctx context.Context, iface string) (*lease, error) {
-	return exchange(iface, func(c *nclient4.Client) (*nclient4.Lease, error) {
-		return c.Request(ctx, dhcpv4.WithOption(dhcpv4.OptClassIdentifier("ingot-agent")))
-	})
+// agentClass is the agent's vendor class (option 60).
+const agentClass = "ingot-agent"
+
+// request asks DHCP for a lease. One from media also names the machine's architecture
+// (option 93): the server may serve only machines that it knows and network boots, and it
+// has not seen this one boot.
+func request(ctx context.Context, iface string, media bool) (*lease, error) {
+	options := []dhcpv4.Modifier{dhcpv4.WithOption(dhcpv4.OptClassIdentifier(agentClass))}
+	if media {
+		options = append(options, dhcpv4.WithOption(dhcpv4.OptClientArch(architecture())))
+	}
+	return exchange(iface, func(c *nclient4.Client) (*nclient4.Lease, error) { return c.Request(ctx, options...) })
+}
+
+func architecture() iana.Arch {
+	if (firmware{"/sys/firmware/efi"}).present() {
+		return iana.EFI_X86_64
+	}
+	return iana.INTEL_X86PC
 }
 
 // renewed extends the lease, or gets another one when the server doesn't know it any
-// more or is silent.
+// more or is silent. It is configured, and in the place of l.
 func (l *lease) renewed(ctx context.Context) (*lease, error) {
 	next, err := exchange(l.iface, func(c *nclient4.Client) (*nclient4.Lease, error) { return c.Renew(ctx, l.raw) })
 	if err != nil && ctx.Err() == nil {
-		next, err = request(ctx, l.iface)
+		next, err = request(ctx, l.iface, false)
 	}
-	if err == nil && next.address != l.address {
+	if err != nil {
+		return nil, err
+	}
+	if err := next.configure(); err != nil {
+		return nil, err
+	}
+	if next.address != l.address {
 		err = l.removeAddress()
 	}
 	return next, err
@@ -62,14 +83,7 @@ func exchange(iface string, ask func(*nclient4.Client) (*nclient4.Lease, error))
 	if err != nil {
 		return nil, fmt.Errorf("DHCP on %s: %w", iface, err)
 	}
-	l, err := parseLease(iface, raw)
-	if err == nil {
-		err = l.configure()
-	}
-	if err != nil {
-		return nil, err
-	}
-	return l, nil
+	return parseLease(iface, raw)
 }
 
 // parseLease reads what the server gave.

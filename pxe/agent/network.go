@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -70,29 +71,58 @@ func (c connector) round(ctx context.Context) (*lease, error) {
 		}
 	}
 	linked, err := links(ctx, names)
-	errs = append(errs, err)
-	for _, name := range linked {
-		l, err := c.try(ctx, name)
-		if err == nil {
-			return l, nil
+	l, cerr := c.choose(ctx, linked)
+	if cerr != nil {
+		return nil, errors.Join(append(errs, err, cerr)...)
+	}
+	return l, nil
+}
+
+// choose asks on all interfaces at once, since each silent one takes its time, and keeps
+// the first lease that is of use.
+func (c connector) choose(ctx context.Context, names []string) (*lease, error) {
+	type answer struct {
+		lease *lease
+		err   error
+	}
+	answers := make(chan answer, len(names))
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for _, name := range names {
+		asking.Go(func() {
+			l, err := request(ctx, name, c.mac == "")
+			answers <- answer{l, err}
+		})
+	}
+	errs := []error{errNoAnswers}
+	for range names {
+		a := <-answers
+		if a.err == nil {
+			a.err = c.use(ctx, a.lease)
 		}
-		errs = append(errs, err)
+		if a.err == nil {
+			return a.lease, nil
+		}
+		errs = append(errs, a.err)
 	}
 	return nil, errors.Join(errs...)
 }
 
-// try configures one interface. With a choice of interfaces it must lead to the server.
-func (c connector) try(ctx context.Context, name string) (*lease, error) {
-	l, err := request(ctx, name)
-	if err != nil || c.mac != "" {
-		return l, err
+var errNoAnswers = errors.New("no interface leads to the server")
+
+// use configures a lease. With a choice of interfaces it must lead to the server.
+func (c connector) use(ctx context.Context, l *lease) error {
+	if err := l.configure(); err != nil || c.mac != "" {
+		return err
 	}
 	d := net.Dialer{Timeout: reachWait}
 	conn, err := d.DialContext(ctx, "tcp", c.server)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("interface %s does not lead to the server: %w", name, err), l.remove())
+		return errors.Join(fmt.Errorf("interface %s does not lead to the server: %w", l.iface, err), l.remove())
 	}
-	return l, conn.Close()
+	return conn.Close()
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
