@@ -64,13 +64,12 @@ func (l *lease) renewed(ctx context.Context) (*lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := next.configure(); err != nil {
-		return nil, err
-	}
+	// The old address goes first: the kernel removes the later addresses of a subnet with
+	// the first one (Linux, Documentation/networking/ip-sysctl.rst: promote_secondaries).
 	if next.address != l.address {
 		err = l.removeAddress()
 	}
-	return next, err
+	return next, errors.Join(err, next.configure())
 }
 
 func exchange(iface string, ask func(*nclient4.Client) (*nclient4.Lease, error)) (*lease, error) {
