@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+
+	"ingot/images/master"
+	"ingot/inventory"
+	"ingot/pxe/httpboot"
+)
+
+// parts are what this program does in processes of its own, so that their CPU and memory
+// can be told apart.
+var parts = map[string]func(args []string) error{"serve": serve, "write": write}
+
+// folder serves a folder's files.
+type folder string
+
+// Open implements httpboot.Files.
+func (f folder) Open(_ context.Context, r httpboot.Request) (httpboot.File, error) {
+	file, err := os.Open(filepath.Join(string(f), filepath.Base(r.Name)))
+	if err != nil {
+		return httpboot.File{}, inventory.NotFound("file", r.Name)
+	}
+	return httpboot.File{Content: file}, nil
+}
+
+// serve ADDRESS FOLDER: the machine listener, as ingot serve has it.
+func serve(args []string) error {
+	if len(args) != 2 {
+		return errors.New("usage: bench serve ADDRESS FOLDER")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	l, err := net.Listen("tcp4", args[0])
+	if err != nil {
+		return err
+	}
+	h := httpboot.New(httpboot.Config{})
+	h.Handle("/", http.StripPrefix("/", httpboot.FileHandler(folder(args[1]), nil, nil)))
+	return h.Run(ctx, l)
+}
+
+// write BASE DEVICE: what the agent does with a deploy: the manifest and the data of an
+// image onto a disk. It prints how many bytes crossed the wire.
+func write(args []string) (err error) {
+	if len(args) != 2 {
+		return errors.New("usage: bench write BASE DEVICE")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	resp, err := http.Get(args[0] + "/manifest.json")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	m, err := master.ParseManifest(text)
+	if err != nil {
+		return err
+	}
+	disk, err := master.OpenDevice(args[1])
+	if err != nil {
+		return err
+	}
+	p, err := master.Apply(ctx, m, master.HTTPSource{URL: args[0] + "/data"}, disk, master.ApplyOptions{})
+	if err = errors.Join(err, disk.Close()); err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(map[string]int64{"wire": p.WireBytes + int64(len(text))})
+}
+
+// lineOf decodes the first JSON object that a part printed.
+func lineOf(text string) (map[string]int64, error) {
+	out := map[string]int64{}
+	if err := json.Unmarshal([]byte(text), &out); err != nil {
+		return nil, fmt.Errorf("read result %q: %w", lastLines(text), err)
+	}
+	return out, nil
+}
