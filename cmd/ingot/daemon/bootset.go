@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"ingot/inventory"
 	"ingot/pxe"
@@ -136,5 +137,5 @@ func AgentKernelArgs(cfg Config, base, api string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []string{"ingot.http=" + base, "ingot.api=" + api, "ingot.pin=" + pin, cfg.KernelArgs}, nil
+	return append([]string{"ingot.http=" + base, "ingot.api=" + api, "ingot.pin=" + pin}, strings.Fields(cfg.KernelArgs)...), nil
 }
