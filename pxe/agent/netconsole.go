@@ -29,8 +29,9 @@ func startNetconsole(l *lease, server netip.Addr, port int) error {
 	if err != nil {
 		return fmt.Errorf("set up netconsole: %w", err)
 	}
-	// A target is changed while it is off; one that is off says EINVAL.
-	_ = os.WriteFile(filepath.Join(netconsoleDir, "enabled"), []byte("0"), 0o644)
+	if err := stopNetconsole(); err != nil {
+		return fmt.Errorf("set up netconsole: %w", err)
+	}
 	for _, kv := range [][2]string{
 		{"dev_name", l.iface}, {"local_ip", l.address.Addr().String()}, {"remote_ip", server.String()},
 		{"remote_port", strconv.Itoa(port)}, {"remote_mac", mac.String()}, {"enabled", "1"},
@@ -40,6 +41,16 @@ func startNetconsole(l *lease, server netip.Addr, port int) error {
 		}
 	}
 	return nil
+}
+
+// stopNetconsole switches the target off: it can't be changed while it is on.
+func stopNetconsole() error {
+	enabled := filepath.Join(netconsoleDir, "enabled")
+	state, err := os.ReadFile(enabled)
+	if err != nil || len(state) == 0 || state[0] != '1' {
+		return err
+	}
+	return os.WriteFile(enabled, []byte("0"), 0o644)
 }
 
 func neighbour(iface string, ip netip.Addr) (net.HardwareAddr, error) {

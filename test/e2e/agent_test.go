@@ -12,6 +12,7 @@ import (
 
 	"ingot/hypervisor/qemu"
 	"ingot/inventory"
+	"ingot/pxe/agentapi"
 	"ingot/pxe/lab"
 )
 
@@ -94,13 +95,14 @@ func TestAgentHangs(t *testing.T) {
 	r.breaking("hang")
 	r.start()
 	r.power("m", lab.On)
-	m := r.agentUp("m")
-	r.eventually("the loss is told", 2*time.Minute, func(context.Context) error {
-		for _, e := range r.events(m.ID) {
-			if e.Kind == inventory.EventAgentLost {
-				return nil
-			}
+	r.agentUp("m")
+	r.until("m", "no beat", 2*time.Minute, func(m inventory.Machine) error {
+		if silent := time.Since(m.Status.Beat); silent < agentapi.SilentAfter {
+			return fmt.Errorf("the last beat is %s old", silent)
 		}
-		return errors.New("no event of it")
+		return nil
 	})
+	if on, err := r.lab.Process("m"); err != nil || !on.Running() {
+		t.Errorf("the machine is off: %v", err)
+	}
 }
