@@ -13,22 +13,31 @@ import (
 // bootstrap unpacks the recipe's packages into dir.
 func (b *build) bootstrap(ctx context.Context, variant, dir string) error {
 	r := b.recipe
-	components := strings.Join(r.Components, " ")
-	sources := []string{fmt.Sprintf("deb %s %s %s", r.Mirror, r.Release, components), fmt.Sprintf("deb %s %s-updates %s", r.Mirror, r.Release, components)}
-	if r.SecurityMirror != "" {
-		sources = append(sources, fmt.Sprintf("deb %s %s-security %s", r.SecurityMirror, r.Release, components))
-	}
 	args := []string{"--mode=root", "--variant=" + variant, "--architectures=amd64", "--format=directory",
 		`--aptopt=APT::Install-Recommends "false"`, `--aptopt=Acquire::Languages "none"`, `--aptopt=Acquire::Retries "3"`,
 		"--dpkgopt=force-unsafe-io", "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
 		"--dpkgopt=path-include=/usr/share/doc/*/copyright", "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/info/*",
-		"--include=" + strings.Join(r.Packages, ",")}
+		"--components=" + strings.Join(r.Components, ","), "--include=" + strings.Join(r.Packages, ",")}
 	if variant != "extract" {
 		args = append(args, `--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d" && printf "COMPRESS=zstd\nCOMPRESSLEVEL=3\n" > "$1/etc/initramfs-tools/conf.d/ingot"`)
 	}
 	args = append(args, r.Release, dir)
-	_, err := b.run(ctx, "mmdebstrap", append(args, sources...)...)
+	_, err := b.run(ctx, "mmdebstrap", append(args, r.sources()...)...)
 	return err
+}
+
+// sources are the lines of sources.list for the recipe's mirrors; without a mirror there
+// are none, and mmdebstrap takes Debian's own with updates and security.
+func (r Recipe) sources() []string {
+	if r.Mirror == "" {
+		return nil
+	}
+	components := strings.Join(r.Components, " ")
+	out := []string{fmt.Sprintf("deb %s %s %s", r.Mirror, r.Release, components), fmt.Sprintf("deb %s %s-updates %s", r.Mirror, r.Release, components)}
+	if r.SecurityMirror != "" {
+		out = append(out, fmt.Sprintf("deb %s %s-security %s", r.SecurityMirror, r.Release, components))
+	}
+	return out
 }
 
 // debian makes the disk of a Debian recipe.

@@ -43,7 +43,8 @@ type Recipe struct {
 	Name   string `yaml:"name" json:"name"`
 	System System `yaml:"system" json:"system"`
 	// Release is the Debian code name, Mirror and SecurityMirror its archives
-	// (http or https); SecurityMirror may be empty.
+	// (http or https). Without Mirror they are Debian's own, as mmdebstrap knows them;
+	// with it, SecurityMirror may be empty for none.
 	Release        string   `yaml:"release" json:"release"`
 	Mirror         string   `yaml:"mirror" json:"mirror"`
 	SecurityMirror string   `yaml:"securityMirror" json:"securityMirror"`
@@ -140,12 +141,15 @@ func (r Recipe) Check() error {
 func (r Recipe) checkArchive() error {
 	for key, value := range map[string]string{"mirror": r.Mirror, "securityMirror": r.SecurityMirror} {
 		u, err := url.Parse(value)
-		if value == "" && key == "securityMirror" {
+		if value == "" {
 			continue
 		}
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.ContainsAny(value, " []") {
 			return inventory.Invalid("key %s: %q is not an http or https URL", key, value)
 		}
+	}
+	if r.Mirror == "" && r.SecurityMirror != "" {
+		return inventory.Invalid("key securityMirror: %q without a mirror", r.SecurityMirror)
 	}
 	if len(r.Components) == 0 || slices.ContainsFunc(r.Components, func(c string) bool { return !plainWord.MatchString(c) }) {
 		return inventory.Invalid("key components: %q is not a list of archive components, like main", r.Components)

@@ -30,7 +30,7 @@ func TestEmbeddedRecipes(t *testing.T) {
 const goodRecipe = `name: x
 system: debian
 release: bookworm
-mirror: http://deb.debian.org/debian
+mirror: http://mirror.example.org/debian
 components: [main]
 sizeMiB: 1024
 packages: [linux-image-amd64]
@@ -62,7 +62,8 @@ func TestParseRecipeRefuses(t *testing.T) {
 		{"unknown system", "system: debian", "system: arch", "system"},
 		{"tiny size", "sizeMiB: 1024", "sizeMiB: 1", "sizeMiB"},
 		{"mirror with spaces", "/debian", "/debian main [trusted=yes]", "mirror"},
-		{"file mirror", "http://deb.debian.org/debian", "file:///etc", "mirror"},
+		{"file mirror", "http://mirror.example.org/debian", "file:///etc", "mirror"},
+		{"security without mirror", "mirror:", "securityMirror:", "securityMirror"},
 		{"cloud kernel", "linux-image-amd64", "linux-image-cloud-amd64", "packages[0]"},
 		{"option as package", "[linux-image-amd64]", "[--hook=x]", "packages[0]"},
 		{"unit with a space", "packages:", "enable: ['a b.service']\npackages:", "enable[0]"},
