@@ -27,7 +27,21 @@ func (l *Lab) buildMachine(ctx context.Context, m Machine, number int) error {
 			return fmt.Errorf("machine %q: make disk %d: %w", m.Name, i, err)
 		}
 	}
+	if err := l.checkMachine(m, number); err != nil {
+		return err
+	}
 	return l.spec.upTaps(ctx, m, number)
+}
+
+// checkMachine finds what QEMU would refuse while there is still nothing to take away.
+// Boot media may be made after the rack.
+func (l *Lab) checkMachine(m Machine, number int) error {
+	m.CDROM, m.USBDisk = "", ""
+	c, err := l.config(m, number)
+	if err != nil {
+		return err
+	}
+	return c.Validate()
 }
 
 // blankDisk makes a sparse file, or keeps the one that is there.

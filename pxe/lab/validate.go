@@ -13,7 +13,7 @@ var (
 )
 
 // validate checks a specification whose defaults are filled in. What QEMU would
-// refuse is found when a machine is switched on.
+// refuse is found by checkMachine.
 func (s Spec) validate() error {
 	var errs []error
 	if !machineName.MatchString(s.Name) {
