@@ -35,6 +35,8 @@ type stream struct {
 	size    int64
 	midLine bool
 	grown   chan struct{}
+	// rotations counts the files that were begun, for readers that follow.
+	rotations int
 }
 
 // Open returns the journal in dir, which is made if need be.
@@ -126,6 +128,7 @@ func (j *Journal) rotate(name string, s *stream) error {
 	}
 	err = s.file.Close()
 	s.file, s.size = f, 0
+	s.rotations++
 	return err
 }
 
@@ -136,27 +139,49 @@ func (j *Journal) Read(ctx context.Context, name string, follow bool, w io.Write
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(j.path(name))
+	for {
+		rotated, err := j.readFile(ctx, name, s, follow, w)
+		if err != nil {
+			return fmt.Errorf("read journal %s: %w", name, err)
+		}
+		if !rotated {
+			return nil
+		}
+	}
+}
+
+// readFile copies the stream's present file; rotated means that a new one was begun and
+// this one is read to its end.
+func (j *Journal) readFile(ctx context.Context, name string, s *stream, follow bool, w io.Writer) (rotated bool, err error) {
+	f, began, err := j.openStream(name, s)
 	if err != nil {
-		return fmt.Errorf("read journal: %w", err)
+		return false, err
 	}
 	defer f.Close()
 	for {
 		s.mu.Lock()
-		grown := s.grown
+		grown, now := s.grown, s.rotations
 		s.mu.Unlock()
 		if _, err := io.Copy(w, f); err != nil {
-			return fmt.Errorf("read journal %s: %w", name, err)
+			return false, err
 		}
-		if !follow {
-			return nil
+		if now != began || !follow {
+			return now != began && follow, nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return false, nil
 		case <-grown:
 		}
 	}
+}
+
+// openStream opens the present file together with the number of its rotation.
+func (j *Journal) openStream(name string, s *stream) (*os.File, int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, err := os.Open(j.path(name))
+	return f, s.rotations, err
 }
 
 // Remove forgets a stream.

@@ -104,6 +104,33 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// TestFollowGoesOnAfterRotation reads the first line of the new file.
+func TestFollowGoesOnAfterRotation(t *testing.T) {
+	j, _ := open(t)
+	if err := j.Append("m-1", bytes.Repeat([]byte("x"), maxBytes+1)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r, w := io.Pipe()
+	done := make(chan error, 1)
+	go func() { done <- j.Read(ctx, "m-1", true, w) }()
+	if _, err := io.CopyN(io.Discard, r, int64(len(stamp)+maxBytes+1)); err != nil {
+		t.Fatal(err)
+	}
+	const last = "\n" + stamp + "after the rotation\n"
+	if err := j.Append("m-1", []byte("\nafter the rotation\n")); err != nil {
+		t.Fatal(err)
+	}
+	line := make([]byte, len(last))
+	if _, err := io.ReadFull(r, line); err != nil || string(line) != last {
+		t.Errorf("%q, %v, want %q", line, err, last)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Read: %v", err)
+	}
+}
+
 func TestRotationBoundsAStream(t *testing.T) {
 	j, dir := open(t)
 	chunk := []byte(strings.Repeat(strings.Repeat("x", 1023)+"\n", 1024))
