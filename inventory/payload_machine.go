@@ -39,7 +39,10 @@ type PhaseChanged struct {
 // Kind implements Payload.
 func (PhaseChanged) Kind() EventKind { return EventPhase }
 func (p PhaseChanged) String() string {
-	if p.Waiting != "" {
+	switch {
+	case p.Phase == "":
+		return "the agent is up" // rescue has no phase but the wait for it
+	case p.Waiting != "":
 		return fmt.Sprintf("%s: %s", p.Phase, p.Waiting)
 	}
 	return string(p.Phase)

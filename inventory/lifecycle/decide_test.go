@@ -150,7 +150,7 @@ func TestDecide(t *testing.T) {
 		{"agent lost while wiping", given(inventory.Releasing, inventory.PhaseWipe, silent), "releasing/wipe", []string{"agent fell silent; its last log line: last words"}},
 
 		{"rescue, waiting", given(inventory.Rescue, inventory.PhaseBoot), "", nil},
-		{"rescue, agent up", given(inventory.Rescue, inventory.PhaseBoot, alive), "rescue", []string{""}},
+		{"rescue, agent up", given(inventory.Rescue, inventory.PhaseBoot, alive), "rescue", []string{"the agent is up"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := New(nil, nil, func() time.Time { return t0 }, nil)

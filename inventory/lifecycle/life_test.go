@@ -3,6 +3,7 @@ package lifecycle_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -409,6 +410,8 @@ func TestDeployIsCheckedBeforeAnythingChanges(t *testing.T) {
 			func(f *inventory.Facts) { f.Disks[0].SizeBytes = image.SizeBytes + lifecycle.SeedRoomBytes - 1 }, inventory.ErrInvalid, "needs 2.01 GB"},
 		{"Secure Boot", lifecycle.DeployOrder{Image: "debian-12", Disk: inventory.DiskHint{Name: "sda"}},
 			func(f *inventory.Facts) { f.Firmware.SecureBoot = inventory.SecureBootOn }, inventory.ErrInvalid, "boots by secureboot"},
+		{"address of a NIC that is not there", lifecycle.DeployOrder{Image: "debian-12", Disk: inventory.DiskHint{Name: "sda"},
+			Addresses: []inventory.StaticAddress{{MAC: "02:00:00:00:00:99", Prefix: netip.MustParsePrefix("192.0.2.9/24")}}}, nil, inventory.ErrInvalid, "02:00:00:00:00:99"},
 		{"user data that cloud-init ignores", lifecycle.DeployOrder{Image: "debian-12", UserData: []byte("hello")}, nil, inventory.ErrInvalid, "user data begins"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -121,6 +121,11 @@ func (c *change) checkFit(o DeployOrder, image inventory.Image) error {
 	if err != nil {
 		return err
 	}
+	for _, a := range o.Addresses {
+		if !slices.ContainsFunc(facts.NICs, func(n inventory.NIC) bool { return n.MAC == a.MAC }) {
+			return inventory.Invalid("static address %s is for MAC %s, which machine %s doesn't have", a.Prefix, a.MAC, c.m.Name)
+		}
+	}
 	disk, err := o.Disk.Choose(facts.Disks)
 	if err != nil {
 		return err
