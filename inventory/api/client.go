@@ -130,7 +130,7 @@ func (c *Client) work(ctx context.Context, path string, in any, f func(WorkLine)
 }
 
 // Networks lists the networks.
-func (c *Client) Networks(ctx context.Context) (ns []inventory.Network, err error) {
+func (c *Client) Networks(ctx context.Context) (ns []NetworkRow, err error) {
 	return ns, c.call(ctx, http.MethodGet, "/networks", nil, &ns)
 }
 

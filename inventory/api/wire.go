@@ -60,6 +60,13 @@ type ImageRow struct {
 	Channels []string `json:"channels,omitempty"`
 }
 
+// NetworkRow is a network as it is configured, and what Ingot does on it now: a flag, or
+// what was found on the wire, may differ.
+type NetworkRow struct {
+	inventory.Network
+	DHCPNow inventory.DHCPMode `json:"dhcpNow"`
+}
+
 // ImageImport asks the server to import a file that it can read.
 type ImageImport struct {
 	Path    string `json:"path"`

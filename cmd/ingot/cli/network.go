@@ -8,6 +8,7 @@ import (
 
 	"ingot/cmd/ingot/daemon"
 	"ingot/inventory"
+	"ingot/inventory/api"
 )
 
 func (a *app) network() *cobra.Command {
@@ -24,17 +25,25 @@ func (a *app) networkList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		type n = inventory.Network
+		type n = api.NetworkRow
 		return list(a, ns, []column[n]{
 			{"NAME", false, func(x n) string { return x.Name }},
 			{"SUBNET", false, func(x n) string { return x.Subnet.String() }},
-			{"DHCP", false, func(x n) string { return string(x.DHCP) }},
-			{"POOLS", false, func(x n) string { return pools(x) }},
-			{"GATEWAY", false, func(x n) string { return addrText(x) }},
+			{"DHCP", false, func(x n) string { return modeText(x) }},
+			{"POOLS", false, func(x n) string { return pools(x.Network) }},
+			{"GATEWAY", false, func(x n) string { return addrText(x.Network) }},
 			{"RESERVATIONS", true, func(x n) string { return fmt.Sprint(len(x.Reservations)) }},
 			{"DOMAIN", true, func(x n) string { return x.Domain }},
 		})
 	}}
+}
+
+// modeText is what is configured, and what is done now where that differs.
+func modeText(n api.NetworkRow) string {
+	if n.DHCPNow == n.DHCP {
+		return string(n.DHCP)
+	}
+	return fmt.Sprintf("%s, now %s", n.DHCP, n.DHCPNow)
 }
 
 func addrText(n inventory.Network) string {

@@ -66,19 +66,27 @@ func (n *networks) apply(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("apply networks: %w", err)
 	}
-	n.mu.Lock()
 	for i := range list {
-		if n.forced != "" {
-			list[i].DHCP = n.forced
-		} else if n.leading[list[i].Name] {
-			list[i].DHCP = inventory.DHCPAuthoritative
-		}
+		list[i].DHCP = n.mode(list[i])
 	}
-	n.mu.Unlock()
 	n.dhcp.SetAddresses(addrs)
 	n.dhcp.SetNetworks(list)
 	n.table.SetNetworks(list)
 	return nil
+}
+
+// mode is the mode that a network has: the forced one, what was found to be safe, or what
+// is configured.
+func (n *networks) mode(net inventory.Network) inventory.DHCPMode {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.forced != "":
+		return n.forced
+	case n.leading[net.Name]:
+		return inventory.DHCPAuthoritative
+	}
+	return net.DHCP
 }
 
 // decide finds out, for each interface, what Ingot may do there by itself. It takes half

@@ -277,7 +277,7 @@ func (d *Daemon) agentHandler() http.Handler {
 func (d *Daemon) adminHandler() http.Handler {
 	s := &rest.Server{Store: d.store, Lifecycle: d.lifecycle, Tokens: d.tokens, Images: d.images, Logs: d.journal, Now: d.now,
 		Log:     d.log.With("component", "api"),
-		Version: api.Version{Version: d.version, Inventory: d.id, Started: d.started}, NetworksChanged: d.networks.apply}
+		Version: api.Version{Version: d.version, Inventory: d.id, Started: d.started}, NetworksChanged: d.networks.apply, DHCPNow: d.networks.mode}
 	mux := http.NewServeMux()
 	mux.Handle("/api/", s.Handler())
 	mux.Handle("GET /metrics", d.metrics())

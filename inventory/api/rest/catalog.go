@@ -67,15 +67,16 @@ func (s *Server) getImage(ctx context.Context, in *named) (image inventory.Image
 	return image, err
 }
 
-func (s *Server) listNetworks(ctx context.Context, _ *struct{}) (ns []inventory.Network, err error) {
-	err = s.Store.View(ctx, func(x inventory.Tx) error {
-		ns, err = x.Networks(ctx)
+func (s *Server) listNetworks(ctx context.Context, _ *struct{}) ([]api.NetworkRow, error) {
+	rows := []api.NetworkRow{}
+	err := s.Store.View(ctx, func(x inventory.Tx) error {
+		ns, err := x.Networks(ctx)
+		for _, n := range ns {
+			rows = append(rows, api.NetworkRow{Network: n, DHCPNow: s.DHCPNow(n)})
+		}
 		return err
 	})
-	if ns == nil {
-		ns = []inventory.Network{}
-	}
-	return ns, err
+	return rows, err
 }
 
 func (s *Server) listLeases(ctx context.Context, _ *struct{}) (as []inventory.Address, err error) {

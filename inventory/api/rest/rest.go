@@ -37,6 +37,8 @@ type Server struct {
 	Images    Images
 	Logs      Logs
 	Version   api.Version
+	// DHCPNow is the mode that a network has now.
+	DHCPNow func(inventory.Network) inventory.DHCPMode
 	// NetworksChanged is called after a network was put.
 	NetworksChanged func(context.Context) error
 	Now             func() time.Time
