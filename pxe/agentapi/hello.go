@@ -3,7 +3,6 @@ package agentapi
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -180,12 +179,5 @@ func (s *Server) event(ctx context.Context, x inventory.Tx, m *inventory.Machine
 	return err
 }
 
-// randomID returns n random bytes in hex; used by tests of the wire too.
-func randomID(n int) string {
-	b := make([]byte, n)
-	_, _ = rand.Read(b) // never fails (crypto/rand)
-	return strings.ToLower(hex.EncodeToString(b))
-}
-
 // NewBoot returns the name of a boot.
-func NewBoot() string { return randomID(8) }
+func NewBoot() string { return strings.ToLower(rand.Text()[:16]) }

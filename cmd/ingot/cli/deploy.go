@@ -23,13 +23,10 @@ type deployFlags struct {
 	timeout  time.Duration
 }
 
-func (a *app) deploy() *cobra.Command { return a.deployCmd("deploy MACHINE...") }
-
-func (a *app) deploySub() *cobra.Command { return a.deployCmd("deploy MACHINE...") }
-
-func (a *app) deployCmd(use string) *cobra.Command {
+// deploy is a command of its own, and one of "ingot machine" as well.
+func (a *app) deploy() *cobra.Command {
 	var d deployFlags
-	cmd := &cobra.Command{Use: use, Short: "Write an image onto machines and boot it", Args: atLeast(1),
+	cmd := &cobra.Command{Use: "deploy MACHINE...", Short: "Write an image onto machines and boot it", Args: atLeast(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runDeploy(cmd.Context(), args, d) }}
 	f := cmd.Flags()
 	f.StringVar(&d.Image, "image", "", "image: NAME, NAME:CHANNEL or NAME@sha256:HEX")

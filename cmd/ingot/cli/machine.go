@@ -17,7 +17,7 @@ func (a *app) machine() *cobra.Command {
 	return group("machine", "Machines: list, look, approve, release",
 		a.machineList(), a.machineShow(), a.machineLog(), a.machineWait(),
 		a.act("approve", "Let Ingot act on machines that were discovered", api.ActionApprove),
-		a.deploySub(),
+		a.deploy(),
 		a.act("release", "Wipe machines and put them back among the ready ones", api.ActionRelease),
 		a.act("retire", "Keep machines in the inventory and never touch them", api.ActionRetire),
 		a.act("revive", "Take machines back from retirement", api.ActionRevive),

@@ -133,6 +133,9 @@ func AgentMedia(ctx context.Context, b BootFiles, out string, args []string, usb
 // AgentKernelArgs are the kernel arguments that lead an agent booted from media to the
 // server at base ("http://192.0.2.1:7480"), with the TLS key of the data directory.
 func AgentKernelArgs(cfg Config, base, api string) ([]string, error) {
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
 	_, pin, err := identity(cfg.Data)
 	if err != nil {
 		return nil, err

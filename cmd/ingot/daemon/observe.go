@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"net/http"
 	"sync/atomic"
 
@@ -37,7 +38,7 @@ func (m machineStates) Describe(ch chan<- *prometheus.Desc) { ch <- m.desc }
 // Collect implements prometheus.Collector.
 func (m machineStates) Collect(ch chan<- prometheus.Metric) {
 	counts := map[inventory.State]int{}
-	ctx := contextForScrape()
+	ctx := context.Background() // prometheus gives collectors none
 	err := m.store.View(ctx, func(x inventory.Tx) error {
 		ms, err := x.Machines(ctx)
 		for _, one := range ms {
