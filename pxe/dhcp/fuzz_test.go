@@ -89,12 +89,13 @@ func TestFlood(t *testing.T) {
 	})
 	r := newRig(t, wide)
 	conn := newScriptedConn()
+	known := mac(1)
+	conn.only = known
 	link := &Link{Name: "boot0", MAC: "02:00:00:00:00:01", MTU: 1500, DHCP: conn, Frames: conn}
 	link.SetAddrs(r.link.Addrs())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.s.Run(ctx, link) }()
-	known := mac(1)
 	r.mu.Lock()
 	r.known[inventory.MAC(known)] = true
 	r.mu.Unlock()

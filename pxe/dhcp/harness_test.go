@@ -306,6 +306,8 @@ type scriptedConn struct {
 	stopped chan struct{}
 	once    sync.Once
 	replies chan *dhcpv4.DHCPv4
+	// only: replies to other MACs are not kept.
+	only string
 }
 
 func newScriptedConn() *scriptedConn {
@@ -331,6 +333,9 @@ func (c *scriptedConn) Write(b []byte, _ netip.Addr, _ netip.AddrPort) error {
 	msg, err := dhcpv4.FromBytes(b)
 	if err != nil {
 		return err
+	}
+	if c.only != "" && msg.ClientHWAddr.String() != c.only {
+		return nil
 	}
 	select {
 	case c.replies <- msg:

@@ -66,7 +66,12 @@ func (s *Server) authoritativeBooks() []*book {
 func (s *Server) restock(ctx context.Context, b *book) {
 	s.mu.Lock()
 	ips, net := b.candidates(s.cfg.Now()), b.net
+	var parked []inbound
+	if len(ips) == 0 && (len(b.stock.at) > 0 || b.stock.exhausted) {
+		parked = b.unpark()
+	}
 	s.mu.Unlock()
+	s.again(parked)
 	if len(ips) == 0 {
 		return
 	}
@@ -84,17 +89,23 @@ func (s *Server) restock(ctx context.Context, b *book) {
 	}
 	rows := b.inUse(used, now)
 	b.probedFree(without(ips, used), now)
-	parked := b.unpark()
+	parked = b.unpark()
 	s.mu.Unlock()
-	for _, in := range parked {
-		s.queue.put(queued{inbound: in}, true)
-	}
+	s.again(parked)
 	if len(rows) == 0 {
 		return
 	}
 	s.log.Warn("addresses of the pool are in use by others", "network", net.Name, "count", len(rows), "first", rows[0].IP)
 	if err := s.cfg.Leases.Commit(ctx, rows); err != nil {
 		s.log.Error("commit quarantine", "network", net.Name, "err", err)
+	}
+}
+
+// again handles packets that waited for the stock: they are answered from it, or told
+// that the pool is exhausted.
+func (s *Server) again(parked []inbound) {
+	for _, in := range parked {
+		s.queue.put(queued{inbound: in}, true)
 	}
 }
 

@@ -158,7 +158,6 @@ func (b *book) candidates(now time.Time) []netip.Addr {
 	if len(ips) == 0 {
 		b.stock.retry = now.Add(searchAgain)
 		b.stock.exhausted = len(b.stock.at) == 0
-		b.parked = nil
 	}
 	return ips
 }
