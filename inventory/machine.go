@@ -99,7 +99,8 @@ type Status struct {
 	Previous State `json:"previous,omitempty"`
 	// Error is the failure that stands, nil when all is well.
 	Error *Failure `json:"error,omitempty"`
-	// Tries counts the attempts at this phase in this generation.
+	// Tries counts the attempts at this phase that failed; those at writing include the
+	// boots that lead to it.
 	Tries int `json:"tries,omitempty"`
 	// Progress is set while a long step runs.
 	Progress *Progress `json:"progress,omitempty"`

@@ -41,6 +41,12 @@ func (c *change) phase(p inventory.Phase) {
 	c.add(inventory.PhaseChanged{Phase: p})
 }
 
+// again enters a phase as a further attempt at the same order.
+func (c *change) again(p inventory.Phase, tries int) {
+	c.phase(p)
+	c.m.Status.Tries = tries
+}
+
 func (c *change) recovered() {
 	if c.m.Status.Error == nil {
 		return

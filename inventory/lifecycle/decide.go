@@ -106,11 +106,14 @@ func (l *Lifecycle) working(m *inventory.Machine, work inventory.Phase, done act
 		}
 		return l.reported(m, r, work)
 	}
-	if l.agentAlive(m) && m.Status.Phase == inventory.PhaseBoot {
-		return func(c *change) { c.phase(work) }
+	if l.agentAlive(m) && m.Status.Phase == inventory.PhaseBoot && !l.spent(m) {
+		return func(c *change) { c.again(work, c.m.Status.Tries) }
 	}
 	return l.lost(m)
 }
+
+// spent reports whether this order had all its attempts.
+func (l *Lifecycle) spent(m *inventory.Machine) bool { return m.Status.Tries >= l.Limits.Tries }
 
 // reported deals with a failed report: a permanent one stands until a new order, others
 // are tried again after a pause that doubles.
@@ -132,15 +135,14 @@ func (l *Lifecycle) reported(m *inventory.Machine, r *inventory.Report, work inv
 		return nil
 	}
 	return func(c *change) {
-		tries := c.m.Status.Tries
-		c.phase(work)
-		c.m.Status.Tries = tries + 1
+		c.again(work, c.m.Status.Tries+1)
 		c.m.Status.Report = nil
 	}
 }
 
 // lost notices that the agent fell silent in the middle of work: back to waiting for a
-// boot. The order still stands, so the machine goes on when it is back.
+// boot. The order still stands, so the machine goes on when it is back; one that falls
+// silent in every attempt is given up.
 func (l *Lifecycle) lost(m *inventory.Machine) action {
 	if l.agentAlive(m) {
 		return nil
@@ -156,7 +158,12 @@ func (l *Lifecycle) lost(m *inventory.Machine) action {
 			}
 			c.add(lost)
 			if c.m.Status.Phase == inventory.PhaseWrite {
-				c.phase(inventory.PhaseBoot)
+				c.again(inventory.PhaseBoot, c.m.Status.Tries+1)
+			}
+			if l.spent(c.m) {
+				c.fail(inventory.Failure{Step: string(inventory.PhaseWrite), Permanent: true, Since: c.now,
+					Reason: fmt.Sprintf("the agent fell silent in the middle of the work %d times", c.m.Status.Tries),
+					Try:    "look at its last log lines (ingot machine log), and at power and cooling; then order it again"})
 			}
 			c.m.Status.Agent = nil
 		}
