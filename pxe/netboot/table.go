@@ -30,6 +30,7 @@ type Table struct {
 	byMAC    map[inventory.MAC]*entry
 	byUUID   map[string]*entry
 	byID     map[string]*entry
+	byAgent  map[netip.Addr]*entry
 	networks map[string]inventory.BootChain
 	refused  map[refusal]bool
 }
@@ -45,6 +46,8 @@ type entry struct {
 	chain      inventory.BootChain
 	secureBoot inventory.SecureBootState
 	discovered bool
+	// agent is where its agent speaks from; the zero Addr when there is none.
+	agent netip.Addr
 }
 
 type refusal struct {
@@ -56,7 +59,7 @@ type refusal struct {
 // NewTable returns an empty table.
 func NewTable(cfg Config) *Table {
 	return &Table{cfg: cfg, byMAC: map[inventory.MAC]*entry{}, byUUID: map[string]*entry{}, byID: map[string]*entry{},
-		networks: map[string]inventory.BootChain{}, refused: map[refusal]bool{}}
+		byAgent: map[netip.Addr]*entry{}, networks: map[string]inventory.BootChain{}, refused: map[refusal]bool{}}
 }
 
 // HTTPBase is the machine listener's URL at one of the server's addresses.
@@ -129,6 +132,9 @@ func (t *Table) Put(m *inventory.Machine) {
 	e := &entry{id: m.ID, name: m.Name, uuid: m.Identity.UUID, macs: m.Identity.MACs, vm: m.Kind == inventory.KindVM,
 		answer: answer, why: why, chain: m.Spec.Chain, secureBoot: m.Status.SecureBoot,
 		discovered: m.Status.State == inventory.Discovered}
+	if m.Status.Agent != nil {
+		e.agent = m.Status.Agent.Address
+	}
 	t.remove(m.ID)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -138,6 +144,9 @@ func (t *Table) Put(m *inventory.Machine) {
 	}
 	if e.uuid != "" {
 		t.byUUID[e.uuid] = e
+	}
+	if e.agent.IsValid() {
+		t.byAgent[e.agent] = e
 	}
 }
 
@@ -150,6 +159,9 @@ func (t *Table) remove(id string) {
 	}
 	delete(t.byID, id)
 	delete(t.byUUID, e.uuid)
+	if t.byAgent[e.agent] == e {
+		delete(t.byAgent, e.agent)
+	}
 	for _, mac := range e.macs {
 		delete(t.byMAC, mac)
 	}
@@ -168,6 +180,17 @@ func (t *Table) lookup(mac inventory.MAC, uuid string) *entry {
 		return nil
 	}
 	return t.byUUID[id.UUID]
+}
+
+// AgentAt returns the id of the machine whose agent speaks from an address.
+func (t *Table) AgentAt(ip netip.Addr) (id string, ok bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	e := t.byAgent[ip]
+	if e == nil {
+		return "", false
+	}
+	return e.id, true
 }
 
 // Known reports whether inventory has a machine with this MAC.

@@ -53,34 +53,32 @@ func (d *Daemon) receiveConsole(ctx context.Context, c net.PacketConn) error {
 }
 
 func (d *Daemon) consoleText(ctx context.Context, from netip.Addr, text []byte) error {
-	var id string
-	err := d.store.View(ctx, func(x inventory.Tx) error {
-		ms, err := x.Machines(ctx)
-		for _, m := range ms {
-			if m.Status.Agent != nil && m.Status.Agent.Address == from {
-				id = m.ID
-			}
-		}
-		return err
-	})
-	if err != nil || id == "" {
-		return err
+	id, ok := d.table.AgentAt(from)
+	if !ok {
+		return nil
 	}
+	err := d.kernel.hold(id, text)
 	line, died := agentapi.PanicLine(text)
-	err = d.journal.Append(id, append([]byte("netconsole: "), text...))
 	if !died {
 		return err
 	}
-	return errors.Join(err, d.store.Update(ctx, func(x inventory.Tx) error {
-		m, err := x.Machine(ctx, id)
-		if err != nil {
-			return err
-		}
-		e, err := inventory.NewEvent(m, d.now(), inventory.AgentPanic{Line: line})
-		if err != nil {
-			return err
-		}
-		_, err = x.AddEvent(ctx, e)
+	return errors.Join(err, d.kernel.release(id, 0), d.store.Update(ctx, func(x inventory.Tx) error { return d.panicked(ctx, x, id, line) }))
+}
+
+// panicked notes the first sign of a panic: the lines after it say less.
+func (d *Daemon) panicked(ctx context.Context, x inventory.Tx, id, line string) error {
+	m, err := x.Machine(ctx, id)
+	if err != nil {
 		return err
-	}))
+	}
+	last, err := x.Events(ctx, inventory.EventQuery{Machine: id, Kinds: []inventory.EventKind{inventory.AgentPanic{}.Kind()}, Limit: 1})
+	if err != nil || m.Status.Agent == nil || len(last) > 0 && last[0].Time.After(m.Status.Agent.Since) {
+		return err
+	}
+	e, err := inventory.NewEvent(m, d.now(), inventory.AgentPanic{Line: line})
+	if err != nil {
+		return err
+	}
+	_, err = x.AddEvent(ctx, e)
+	return err
 }

@@ -48,6 +48,7 @@ type Daemon struct {
 	key       secret.Key
 	tokens    *auth.Tokens
 	journal   *journal.Journal
+	kernel    *kernelLog
 	images    *imageWork
 	lifecycle *lifecycle.Lifecycle
 	table     *netboot.Table
@@ -143,6 +144,7 @@ func (d *Daemon) openSecrets(ctx context.Context) error {
 		return err
 	}
 	d.closers = append(d.closers, d.journal)
+	d.kernel = newKernelLog(d.journal, d.now)
 	return nil
 }
 
@@ -269,7 +271,7 @@ func (d *Daemon) agentHandler() http.Handler {
 	orders := &metal.Orders{Inventory: d.id, Now: d.now, PhoneHomeURL: func(local netip.Addr, machine string, generation int64) string {
 		return d.machineURL(local) + guest.PhoneHomePath(d.key, machine, generation)
 	}}
-	s := &agentapi.Server{Store: d.store, Orders: orders, Logs: d.journal, Now: d.now, Log: d.log.With("component", "agentapi"),
+	s := &agentapi.Server{Store: d.store, Orders: orders, Logs: d.kernel, Now: d.now, Log: d.log.With("component", "agentapi"),
 		NetconsolePort: d.cfg.Machine.NetconsolePort, Saw: d.recorder.Saw, Wake: d.lifecycle.Wake}
 	return s.Handler()
 }
@@ -321,6 +323,9 @@ func (d *Daemon) run(ctx context.Context) error {
 		secured := tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{d.cert}, MinVersion: tls.VersionTLS13})
 		g.Go(func() error { return serveHTTP(ctx, d.agentHandler(), secured) })
 	}
+	g.Go(func() error {
+		return d.kernel.run(ctx, func(err error) { d.log.Error("write kernel messages", "err", err) })
+	})
 	for _, c := range console {
 		g.Go(func() error { return d.receiveConsole(ctx, c) })
 	}
