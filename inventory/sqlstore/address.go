@@ -25,7 +25,7 @@ func (x *tx) PutAddress(ctx context.Context, a inventory.Address) error {
 	if a.Use == inventory.AddressQuarantined {
 		mac, client, machine, forced = "", "", "", 1
 	}
-	n, err := x.execPrepared(ctx, a.IP.String(), a.Network, mac, client, machine, forced, expiry(a.Expires), text, a.Updated.UnixNano())
+	n, err := x.exec(ctx, putAddress, a.IP.String(), a.Network, mac, client, machine, forced, expiry(a.Expires), text, a.Updated.UnixNano())
 	if err != nil {
 		return fmt.Errorf("write address %s: %w", a.IP, err)
 	}
@@ -33,22 +33,6 @@ func (x *tx) PutAddress(ctx context.Context, a inventory.Address) error {
 		return inventory.Conflict("address %s is taken", a.IP)
 	}
 	return nil
-}
-
-// execPrepared runs putAddress; a view, which has nothing prepared, refuses it as any
-// write.
-func (x *tx) execPrepared(ctx context.Context, args ...any) (rows int64, err error) {
-	if x.prepared == nil {
-		return x.exec(ctx, putAddress, args...)
-	}
-	if x.bound == nil {
-		x.bound = x.sql.StmtContext(ctx, x.prepared)
-	}
-	res, err := x.bound.ExecContext(ctx, args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
 }
 
 const putAddress = `INSERT INTO addresses (ip, network, mac, client, machine, forced, expires, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)

@@ -14,16 +14,25 @@ func sortByIP(as []inventory.Address) {
 	slices.SortFunc(as, func(a, b inventory.Address) int { return a.IP.Compare(b.IP) })
 }
 
+const (
+	nextEvent = `UPDATE counters SET value = value + 1 WHERE name = 'events' RETURNING value`
+	putEvent  = `INSERT INTO events (seq, machine, kind, doc) VALUES (?, ?, ?, ?)`
+
+	sightingDoc = `SELECT doc FROM sightings WHERE mac = ? AND kind = ? AND detail = ?`
+	putSighting = `INSERT INTO sightings (mac, kind, detail, last, doc) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (mac, kind, detail) DO UPDATE SET last = excluded.last, doc = excluded.doc`
+)
+
 // AddEvent implements inventory.EventStore.
 func (x *tx) AddEvent(ctx context.Context, e inventory.Event) (int64, error) {
-	if err := x.row(ctx, `UPDATE counters SET value = value + 1 WHERE name = 'events' RETURNING value`).Scan(&e.Seq); err != nil {
+	if err := x.row(ctx, nextEvent).Scan(&e.Seq); err != nil {
 		return 0, fmt.Errorf("number event: %w", err)
 	}
 	text, err := encode(e)
 	if err != nil {
 		return 0, err
 	}
-	if _, err := x.exec(ctx, `INSERT INTO events (seq, machine, kind, doc) VALUES (?, ?, ?, ?)`, e.Seq, e.Machine, string(e.Kind), text); err != nil {
+	if _, err := x.exec(ctx, putEvent, e.Seq, e.Machine, string(e.Kind), text); err != nil {
 		return 0, fmt.Errorf("write event: %w", err)
 	}
 	x.events = true
@@ -69,7 +78,7 @@ func (x *tx) PutSightings(ctx context.Context, ss []inventory.Sighting) error {
 
 func (x *tx) putSighting(ctx context.Context, s inventory.Sighting) error {
 	var text string
-	err := x.row(ctx, `SELECT doc FROM sightings WHERE mac = ? AND kind = ? AND detail = ?`, string(s.MAC), string(s.Kind), s.Detail).Scan(&text)
+	err := x.row(ctx, sightingDoc, string(s.MAC), string(s.Kind), s.Detail).Scan(&text)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 	case err != nil:
@@ -85,9 +94,7 @@ func (x *tx) putSighting(ctx context.Context, s inventory.Sighting) error {
 	if text, err = encode(s); err != nil {
 		return err
 	}
-	_, err = x.exec(ctx, `INSERT INTO sightings (mac, kind, detail, last, doc) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (mac, kind, detail) DO UPDATE SET last = excluded.last, doc = excluded.doc`,
-		string(s.MAC), string(s.Kind), s.Detail, s.Last.UnixNano(), text)
+	_, err = x.exec(ctx, putSighting, string(s.MAC), string(s.Kind), s.Detail, s.Last.UnixNano(), text)
 	return err
 }
 

@@ -28,9 +28,12 @@ type Store struct {
 	read  *sql.DB
 	pg    bool
 	feed  feed
-	// putAddress is prepared once: parsing it was a third of the work of a lease.
-	putAddress *sql.Stmt
+	// prepared are the statements that run for each lease, sighting and event: parsing
+	// was a third of the work of a lease.
+	prepared map[string]*sql.Stmt
 }
+
+var hot = []string{putAddress, sightingDoc, putSighting, nextEvent, putEvent}
 
 var _ inventory.Store = (*Store)(nil)
 
@@ -91,11 +94,14 @@ func (s *Store) migrated(ctx context.Context, dialect database.Dialect, name str
 		return nil, errors.Join(err, s.Close())
 	}
 	s.feed.init()
-	stmt, err := s.write.PrepareContext(ctx, bind(s.pg, putAddress))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("prepare database %s: %w", name, err), s.Close())
+	s.prepared = map[string]*sql.Stmt{}
+	for _, query := range hot {
+		stmt, err := s.write.PrepareContext(ctx, bind(s.pg, query))
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("prepare database %s: %w", name, err), s.Close())
+		}
+		s.prepared[query] = stmt
 	}
-	s.putAddress = stmt
 	return s, nil
 }
 
@@ -126,8 +132,8 @@ func (s *Store) migrate(ctx context.Context, dialect database.Dialect, name stri
 func (s *Store) Close() error {
 	s.feed.close()
 	var err error
-	if s.putAddress != nil {
-		err = s.putAddress.Close()
+	for _, stmt := range s.prepared {
+		err = errors.Join(err, stmt.Close())
 	}
 	if s.read != s.write {
 		err = errors.Join(err, s.read.Close())

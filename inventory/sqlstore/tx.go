@@ -18,8 +18,9 @@ type tx struct {
 	sql    *sql.Tx
 	pg     bool
 	events bool
-	// prepared is Store.putAddress, and bound it within this transaction at first use.
-	prepared, bound *sql.Stmt
+	// prepared is Store.prepared, and bound those used in this transaction. A view has
+	// none.
+	prepared, bound map[string]*sql.Stmt
 }
 
 var _ inventory.Tx = (*tx)(nil)
@@ -52,7 +53,7 @@ func (s *Store) update(ctx context.Context, f func(inventory.Tx) error) (wroteEv
 	if err != nil {
 		return false, fmt.Errorf("begin: %w", err)
 	}
-	x := &tx{sql: t, pg: s.pg, prepared: s.putAddress}
+	x := &tx{sql: t, pg: s.pg, prepared: s.prepared, bound: map[string]*sql.Stmt{}}
 	if err := f(x); err != nil {
 		return false, errors.Join(err, ignoreDone(t.Rollback()))
 	}
@@ -122,7 +123,12 @@ func bind(pg bool, query string) string {
 }
 
 func (x *tx) exec(ctx context.Context, query string, args ...any) (rows int64, err error) {
-	res, err := x.sql.ExecContext(ctx, x.bind(query), args...)
+	var res sql.Result
+	if stmt := x.statement(ctx, query); stmt != nil {
+		res, err = stmt.ExecContext(ctx, args...)
+	} else {
+		res, err = x.sql.ExecContext(ctx, x.bind(query), args...)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -130,7 +136,25 @@ func (x *tx) exec(ctx context.Context, query string, args ...any) (rows int64, e
 }
 
 func (x *tx) row(ctx context.Context, query string, args ...any) *sql.Row {
+	if stmt := x.statement(ctx, query); stmt != nil {
+		return stmt.QueryRowContext(ctx, args...)
+	}
 	return x.sql.QueryRowContext(ctx, x.bind(query), args...)
+}
+
+// statement returns a prepared statement within this transaction, nil when there is none
+// for the query.
+func (x *tx) statement(ctx context.Context, query string) *sql.Stmt {
+	if stmt := x.bound[query]; stmt != nil {
+		return stmt
+	}
+	prepared := x.prepared[query]
+	if prepared == nil {
+		return nil
+	}
+	stmt := x.sql.StmtContext(ctx, prepared)
+	x.bound[query] = stmt
+	return stmt
 }
 
 // docs runs a query whose only column is a JSON document and decodes each row.

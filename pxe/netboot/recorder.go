@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"ingot/inventory"
@@ -21,6 +22,11 @@ const (
 	maxPending      = 8192
 	keepUnknownRows = 2000
 	flushEvery      = time.Second
+	trimEvery       = 10 * time.Second
+	// Sightings are stored chunkRows in a transaction, so that a lease does not wait for
+	// long, and chunkMax times in a flush; the others wait for the next.
+	chunkRows = 16
+	chunkMax  = 32
 )
 
 // Recorder turns what the protocols saw into sightings, boot attempts and events, and
@@ -37,6 +43,7 @@ type Recorder struct {
 	byIP     map[netip.Addr]inventory.MAC
 	pending  map[sightingKey]*inventory.Sighting
 	streaks  map[streakKey]*streak
+	trimmed  time.Time
 	// Neighbour finds the MAC of an on-link address when no path named it; nil for none.
 	Neighbour func(netip.Addr) (inventory.MAC, bool)
 }
@@ -141,7 +148,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 		case o := <-r.queue:
 			r.record(ctx, o)
 		case <-tick.C:
-			r.flush(ctx)
+			r.flush(ctx, chunkMax)
 		}
 	}
 }
@@ -157,7 +164,7 @@ func (r *Recorder) drain() error {
 		case o := <-r.queue:
 			r.record(ctx, o)
 		default:
-			r.flush(ctx)
+			r.flush(ctx, maxPending)
 			return nil
 		}
 	}
@@ -195,25 +202,48 @@ func (r *Recorder) count(s inventory.Sighting) {
 	r.pending[key] = &s
 }
 
-func (r *Recorder) flush(ctx context.Context) {
+// flush stores what is pending, of known machines first: up to chunks transactions.
+func (r *Recorder) flush(ctx context.Context, chunks int) {
 	if len(r.pending) == 0 {
 		return
 	}
-	batch := make([]inventory.Sighting, 0, len(r.pending))
-	for _, s := range r.pending {
-		batch = append(batch, *s)
-	}
-	err := r.store.Update(ctx, func(x inventory.Tx) error {
-		if err := x.PutSightings(ctx, batch); err != nil {
-			return err
+	for keys := range slices.Chunk(r.due(chunks*chunkRows), chunkRows) {
+		batch := make([]inventory.Sighting, len(keys))
+		for i, key := range keys {
+			batch[i] = *r.pending[key]
 		}
-		return x.TrimSightings(ctx, keepUnknownRows)
-	})
-	if err != nil {
-		r.log.Error("store sightings", "err", err)
+		err := r.store.Update(ctx, func(x inventory.Tx) error { return x.PutSightings(ctx, batch) })
+		if err != nil {
+			r.log.Error("store sightings", "err", err)
+			return
+		}
+		for _, key := range keys {
+			delete(r.pending, key)
+		}
+	}
+	if r.now().Sub(r.trimmed) < trimEvery {
 		return
 	}
-	clear(r.pending)
+	r.trimmed = r.now()
+	err := r.store.Update(ctx, func(x inventory.Tx) error { return x.TrimSightings(ctx, keepUnknownRows) })
+	if err != nil {
+		r.log.Error("trim sightings", "err", err)
+	}
+}
+
+// due are the keys of up to n pending sightings.
+func (r *Recorder) due(n int) []sightingKey {
+	known, others := make([]sightingKey, 0, n), make([]sightingKey, 0, n)
+	for key := range r.pending {
+		switch {
+		case r.table.Known(key.mac):
+			known = append(known, key)
+		case len(others) < n:
+			others = append(others, key)
+		}
+	}
+	all := append(known, others...)
+	return all[:min(n, len(all))]
 }
 
 func newAttemptID() string { return rand.Text()[:10] }

@@ -191,7 +191,7 @@ func TestSameOutcomeIsToldOnce(t *testing.T) {
 	if n := strings.Count(strings.Join(b.timeline(), "\n"), "stopped at block 31"); n != 1 {
 		t.Errorf("told %d times, want once", n)
 	}
-	b.r.flush(t.Context())
+	b.r.flush(t.Context(), chunkMax)
 	ss := view(b, func(ctx context.Context, x inventory.Tx) ([]inventory.Sighting, error) {
 		return x.Sightings(ctx, []inventory.MAC{mac})
 	})
@@ -289,7 +289,11 @@ func TestFloodIsBounded(t *testing.T) {
 	if n := len(b.r.pending); n > maxPending+1 {
 		t.Errorf("%d sightings are pending, want at most %d", n, maxPending)
 	}
-	b.r.flush(t.Context())
+	waiting := len(b.r.pending)
+	b.r.flush(t.Context(), chunkMax)
+	if n := waiting - len(b.r.pending); n != chunkMax*chunkRows {
+		t.Errorf("one flush stored %d sightings, want %d: leases wait meanwhile", n, chunkMax*chunkRows)
+	}
 	if got := view(b, func(ctx context.Context, x inventory.Tx) ([]inventory.Sighting, error) {
 		return x.Sightings(ctx, []inventory.MAC{mac})
 	}); len(got) != 1 {

@@ -22,11 +22,38 @@ func dhcpContests(_ context.Context, b *bench) ([]*contest, error) {
 		figures: []figure{{"exchanges", "per s", true}, {"p99", "ms", false}},
 		targets: []target{{"exchanges", 1.2, "Kea 2.2 (memfile, not durable)"}, {"p99", 1, "Kea 2.2 (memfile, not durable)"}},
 		note:    "Ingot's leases are on disk before the ACK leaves, its address probe is on; Kea's memfile does not wait for the disk. The peers' own probes are off."}
-	c.contestants = append(c.contestants, contestant{"Ingot (SQLite, durable)", func(ctx context.Context) (values, error) { return b.dhcpLoad(ctx, "", "") }})
+	c.contestants = append(c.contestants, contestant{"Ingot (SQLite, durable)", b.dhcpIngot})
 	for _, p := range peers {
 		c.contestants = append(c.contestants, contestant{p.name, func(ctx context.Context) (values, error) { return p.run(ctx, b) }})
 	}
 	return []*contest{c}, nil
+}
+
+// dhcpConfig gives leases to everybody, as the peers do.
+const dhcpConfig = `data: DIR
+interfaces: [boot0]
+dhcp: authoritative
+networks:
+  - name: load
+    subnet: 10.0.0.0/8
+    dhcp: authoritative
+    pools: [10.1.0.0-10.250.255.255]
+    lease_time: 1h
+    any_client: true
+`
+
+// dhcpIngot measures ingot serve as it is, with all that it notes of each packet.
+func (b *bench) dhcpIngot(ctx context.Context) (v values, err error) {
+	data := filepath.Join(b.scratch, "dhcp-data")
+	defer func() { err = errors.Join(err, os.RemoveAll(data)) }()
+	if _, _, err := b.command(ctx, nil, "cp", "-al", b.data, data); err != nil {
+		return nil, err
+	}
+	config := filepath.Join(b.scratch, "dhcp.yaml")
+	if err := os.WriteFile(config, []byte(strings.ReplaceAll(dhcpConfig, "DIR", data)), 0o600); err != nil {
+		return nil, err
+	}
+	return b.dhcpLoad(ctx, "exec "+filepath.Join(b.bin, "ingot")+" serve --config "+config, "ingot serve is up")
 }
 
 // dhcpPeer is another server, started anew with no leases.
@@ -49,7 +76,7 @@ func (p dhcpPeer) run(ctx context.Context, b *bench) (values, error) {
 	return b.dhcpLoad(ctx, p.command, p.ready)
 }
 
-// dhcpLoad runs the load generator of pxe/dhcp; with a command, against that.
+// dhcpLoad runs the load generator of pxe/dhcp against the server that a command starts.
 func (b *bench) dhcpLoad(ctx context.Context, command, ready string) (values, error) {
 	seconds := "8"
 	if b.quick {

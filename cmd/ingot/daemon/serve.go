@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -61,8 +62,15 @@ type Daemon struct {
 	ready     readiness
 }
 
+// garbagePercent trades memory, of which there is enough (an idle server has some 10 MB
+// in use), for a shorter tail: collecting was a tenth of the work of a busy DHCP server.
+const garbagePercent = 300
+
 // Serve runs until ctx ends. log is where the server's log goes.
 func Serve(ctx context.Context, cfg Config, version string, log io.Writer) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
+	}
 	d := &Daemon{cfg: cfg, version: version, log: logger(cfg.Log, log), now: time.Now, started: time.Now()}
 	err := d.open(ctx)
 	if err == nil {
