@@ -78,6 +78,9 @@ type AddressStore interface {
 	// PutAddress inserts or replaces by IP. It is ErrConflict when the address is
 	// active (at a.Updated) for another machine, MAC or client id, or quarantined.
 	PutAddress(ctx context.Context, a Address) error
+	// PutAddresses does so with many, whose times of update are about the same: faster
+	// than one at a time. ErrConflict is given when any of them is in conflict.
+	PutAddresses(ctx context.Context, as []Address) error
 	// Addresses of one network, or of all for "", ordered by IP.
 	Addresses(ctx context.Context, network string) ([]Address, error)
 	DeleteAddress(ctx context.Context, ip string) error

@@ -4,44 +4,97 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net/netip"
+	"strings"
 	"time"
 
 	"ingot/inventory"
 )
 
-// PutAddress implements inventory.AddressStore. The condition is part of the upsert,
-// so that two writers can't both get the address. A holder is known by MAC or client
-// identifier or, without both, by machine: one of them in common is the same holder.
-// A quarantine takes the address from whoever has it, and belongs to nobody.
+// PutAddress implements inventory.AddressStore.
 func (x *tx) PutAddress(ctx context.Context, a inventory.Address) error {
-	text, err := encode(a)
-	if err != nil {
-		return err
+	return x.putAddresses(ctx, putAddress, []inventory.Address{a})
+}
+
+// PutAddresses implements inventory.AddressStore.
+func (x *tx) PutAddresses(ctx context.Context, as []inventory.Address) error {
+	// A statement must not name an address twice.
+	seen := map[netip.Addr]bool{}
+	for _, a := range as {
+		seen[a.IP] = true
 	}
-	mac, client, machine, forced := string(a.MAC), a.ClientID, a.Machine, 0
-	if mac != "" || client != "" {
-		machine = ""
+	size := addressGroup
+	if len(seen) < len(as) {
+		size = 1
 	}
-	if a.Use == inventory.AddressQuarantined {
-		mac, client, machine, forced = "", "", "", 1
-	}
-	n, err := x.exec(ctx, putAddress, a.IP.String(), a.Network, mac, client, machine, forced, expiry(a.Expires), text, a.Updated.UnixNano())
-	if err != nil {
-		return fmt.Errorf("write address %s: %w", a.IP, err)
-	}
-	if n == 0 {
-		return inventory.Conflict("address %s is taken", a.IP)
+	for len(as) > 0 {
+		query := putAddressGroup
+		if len(as) < addressGroup || size == 1 {
+			size, query = 1, putAddress
+		}
+		if err := x.putAddresses(ctx, query, as[:size]); err != nil {
+			return err
+		}
+		as = as[size:]
 	}
 	return nil
 }
 
-const putAddress = `INSERT INTO addresses (ip, network, mac, client, machine, forced, expires, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-	ON CONFLICT (ip) DO UPDATE SET network = excluded.network, mac = excluded.mac, client = excluded.client, machine = excluded.machine,
+// addressColumns of each row; the condition has one more argument, the time.
+const addressColumns = 8
+
+// putAddresses runs an upsert of as many rows. The condition is part of it, so that two
+// writers can't both get an address. A holder is known by MAC or client identifier or,
+// without both, by machine: one of them in common is the same holder. A quarantine takes
+// the address from whoever has it, and belongs to nobody.
+func (x *tx) putAddresses(ctx context.Context, query string, as []inventory.Address) error {
+	args := make([]any, 0, len(as)*addressColumns+1)
+	now := as[0].Updated
+	for _, a := range as {
+		text, err := encode(a)
+		if err != nil {
+			return err
+		}
+		mac, client, machine, forced := string(a.MAC), a.ClientID, a.Machine, 0
+		if mac != "" || client != "" {
+			machine = ""
+		}
+		if a.Use == inventory.AddressQuarantined {
+			mac, client, machine, forced = "", "", "", 1
+		}
+		if a.Updated.Before(now) {
+			now = a.Updated
+		}
+		args = append(args, a.IP.String(), a.Network, mac, client, machine, forced, expiry(a.Expires), text)
+	}
+	n, err := x.exec(ctx, query, append(args, now.UnixNano())...)
+	if err != nil {
+		return fmt.Errorf("write %d addresses from %s: %w", len(as), as[0].IP, err)
+	}
+	if n < int64(len(as)) {
+		return inventory.Conflict("address %s is taken", as[0].IP)
+	}
+	return nil
+}
+
+// addressGroup is how many addresses one statement writes where there are so many.
+const addressGroup = 8
+
+var (
+	putAddress      = upsertAddresses(1)
+	putAddressGroup = upsertAddresses(addressGroup)
+)
+
+func upsertAddresses(n int) string {
+	return `INSERT INTO addresses (ip, network, mac, client, machine, forced, expires, doc) VALUES ` +
+		strings.TrimSuffix(strings.Repeat(`(`+marks(addressColumns)+`), `, n), `, `) +
+		` ON CONFLICT (ip) DO UPDATE SET network = excluded.network, mac = excluded.mac, client = excluded.client, machine = excluded.machine,
 		forced = excluded.forced, expires = excluded.expires, doc = excluded.doc
 	WHERE excluded.forced = 1 OR addresses.expires <= ?
 		OR (addresses.mac <> '' AND addresses.mac = excluded.mac)
 		OR (addresses.client <> '' AND addresses.client = excluded.client)
 		OR (addresses.machine <> '' AND addresses.machine = excluded.machine)`
+}
 
 func expiry(t time.Time) int64 {
 	if t.IsZero() {

@@ -41,12 +41,5 @@ func BenchmarkLeases(b *testing.B) {
 }
 
 func putAll(ctx context.Context, s *Store, rows []inventory.Address) error {
-	return s.Update(ctx, func(x inventory.Tx) error {
-		for _, a := range rows {
-			if err := x.PutAddress(ctx, a); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return s.Update(ctx, func(x inventory.Tx) error { return x.PutAddresses(ctx, rows) })
 }

@@ -33,7 +33,7 @@ type Store struct {
 	prepared map[string]*sql.Stmt
 }
 
-var hot = []string{putAddress, sightingDoc, putSighting, nextEvent, putEvent}
+var hot = []string{putAddress, putAddressGroup, sightingDoc, putSighting, nextEvent, putEvent}
 
 var _ inventory.Store = (*Store)(nil)
 
@@ -79,7 +79,9 @@ func openSQLite(path, lock string, conns int, pragmas ...string) (*sql.DB, error
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
-	pragmas = append([]string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)"}, pragmas...)
+	// A checkpoint holds up the commit that it is part of: many short ones, not a long
+	// one now and then, keep the slowest of a hundred leases fast.
+	pragmas = append([]string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)", "wal_autocheckpoint(100)"}, pragmas...)
 	q := url.Values{"_txlock": {lock}, "_pragma": pragmas}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: abs}).EscapedPath()+"?"+q.Encode())
 	if err != nil {

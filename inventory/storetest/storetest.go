@@ -27,6 +27,7 @@ func Run(t *testing.T, open func(testing.TB) inventory.Store) {
 		"facts versions":        factsVersions,
 		"sessions":              sessions,
 		"addresses":             addresses,
+		"addresses together":    addressesTogether,
 		"events in order":       eventsInOrder,
 		"follow":                follow,
 		"sightings":             sightings,
@@ -280,6 +281,45 @@ func addresses(t *testing.T, s inventory.Store) {
 		}
 		return err
 	})
+}
+
+// addressesTogether: all of them are written, or none is.
+func addressesTogether(t *testing.T, s inventory.Store) {
+	rows := func(first, n int, mac string) (out []inventory.Address) {
+		for i := range n {
+			ip := netip.AddrFrom4([4]byte{192, 0, 2, byte(first + i)})
+			out = append(out, inventory.Address{IP: ip, Network: "rack", Use: inventory.AddressLeased,
+				MAC: inventory.MAC(fmt.Sprintf("%s:%02x", mac, first+i)), Expires: t0.Add(time.Hour), Updated: t0})
+		}
+		return out
+	}
+	put := func(as []inventory.Address) error {
+		return s.Update(t.Context(), func(x inventory.Tx) error { return x.PutAddresses(t.Context(), as) })
+	}
+	count := func() (n int) {
+		view(t, s, func(ctx context.Context, x inventory.Tx) error {
+			as, err := x.Addresses(ctx, "rack")
+			n = len(as)
+			return err
+		})
+		return n
+	}
+	ours, theirs := "52:54:00:00:00", "52:54:00:00:01"
+	if err := put(rows(1, 21, ours)); err != nil || count() != 21 {
+		t.Fatalf("write 21 addresses: %v, %d are there", err, count())
+	}
+	if err := put(append(rows(30, 9, theirs), rows(5, 1, theirs)...)); !errors.Is(err, inventory.ErrConflict) || count() != 21 {
+		t.Errorf("one of ten is taken: %v (want a conflict), %d are there", err, count())
+	}
+	again := rows(1, 9, ours)
+	ended := again[0]
+	ended.Expires = t0
+	if err := put(append(again, ended)); err != nil {
+		t.Errorf("the same address twice: %v", err)
+	}
+	if err := put(nil); err != nil {
+		t.Errorf("none: %v", err)
+	}
 }
 
 func withClient(a inventory.Address, id string) inventory.Address {

@@ -97,7 +97,7 @@ func newReply(r *request, kind dhcpv4.MessageType, serverID netip.Addr) *dhcpv4.
 		OpCode: dhcpv4.OpcodeBootReply, HWType: q.HWType, TransactionID: q.TransactionID,
 		Flags: q.Flags, ClientHWAddr: q.ClientHWAddr, GatewayIPAddr: q.GatewayIPAddr,
 		ClientIPAddr: net.IPv4zero, YourIPAddr: net.IPv4zero, ServerIPAddr: net.IPv4zero,
-		Options: make(dhcpv4.Options, 20),
+		Options: make(dhcpv4.Options, 8),
 	}
 	reply.Options[dhcpv4.OptionDHCPMessageType.Code()] = []byte{byte(kind)}
 	reply.Options[dhcpv4.OptionServerIdentifier.Code()] = serverID.AsSlice()

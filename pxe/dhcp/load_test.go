@@ -124,14 +124,7 @@ func (l storeLeases) Addresses(ctx context.Context) (rows []inventory.Address, e
 }
 
 func (l storeLeases) Commit(ctx context.Context, rows []inventory.Address) error {
-	return l.store.Update(ctx, func(x inventory.Tx) error {
-		for _, a := range rows {
-			if err := x.PutAddress(ctx, a); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return l.store.Update(ctx, func(x inventory.Tx) error { return x.PutAddresses(ctx, rows) })
 }
 
 // generator is a relay with many clients behind it.

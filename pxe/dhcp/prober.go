@@ -3,6 +3,7 @@ package dhcp
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,6 +24,8 @@ const (
 	inUseTime = 10 * time.Minute
 	// restock is how often the stock is looked at when nothing calls for it.
 	restock = 30 * time.Second
+	// stockStep is how many addresses are put into stock while packets wait.
+	stockStep = 128
 )
 
 // wakeRefill asks for probes now. It does not block.
@@ -88,7 +91,13 @@ func (s *Server) restock(ctx context.Context, b *book) {
 		return
 	}
 	rows := b.inUse(used, now)
-	b.probedFree(without(ips, used), now)
+	s.mu.Unlock()
+	for free := range slices.Chunk(without(ips, used), stockStep) {
+		s.mu.Lock()
+		b.probedFree(free, now)
+		s.mu.Unlock()
+	}
+	s.mu.Lock()
 	parked = b.unpark()
 	s.mu.Unlock()
 	s.again(parked)

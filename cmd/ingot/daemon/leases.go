@@ -20,12 +20,5 @@ func (l leases) Addresses(ctx context.Context) (as []inventory.Address, err erro
 
 // Commit implements dhcp.Leases.
 func (l leases) Commit(ctx context.Context, rows []inventory.Address) error {
-	return l.store.Update(ctx, func(x inventory.Tx) error {
-		for _, a := range rows {
-			if err := x.PutAddress(ctx, a); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return l.store.Update(ctx, func(x inventory.Tx) error { return x.PutAddresses(ctx, rows) })
 }
