@@ -50,7 +50,9 @@ type BootFile struct {
 	Bytes      int64       `json:"bytes"`
 	TotalBytes int64       `json:"totalBytes"`
 	Block      int64       `json:"block,omitempty"`
-	Error      string      `json:"error,omitempty"`
+	// Part: the client takes only parts of the file; Bytes are of the first one.
+	Part  bool   `json:"part,omitempty"`
+	Error string `json:"error,omitempty"`
 }
 
 // Kind implements Payload.
@@ -58,6 +60,9 @@ func (BootFile) Kind() EventKind { return EventBootFile }
 func (p BootFile) String() string {
 	switch p.Outcome {
 	case FileDone:
+		if p.Part {
+			return fmt.Sprintf("%s fetched in parts by %s", p.File, strings.ToUpper(p.Protocol))
+		}
 		return fmt.Sprintf("%s fetched by %s (%s)", p.File, strings.ToUpper(p.Protocol), FormatBytes(p.Bytes))
 	case FileStopped:
 		return fmt.Sprintf("%s by %s stopped at block %d, %s of %s", p.File, strings.ToUpper(p.Protocol), p.Block,

@@ -116,13 +116,14 @@ func (f tftpFiles) Transferred(t tftp.Transfer) {
 		Outcome: t.Outcome, Bytes: t.Bytes, TotalBytes: t.TotalBytes, Block: t.Block, Error: errorText(t.Err)}})
 }
 
-// Transferred implements httpboot.Observer. A range is part of a file that is going on.
+// Transferred implements httpboot.Observer. A range that is not the first is part of a
+// file that is going on.
 func (f httpFiles) Transferred(t httpboot.Transfer) {
-	if t.Range != "" {
+	if t.Range != "" && !strings.HasPrefix(t.Range, "bytes=0-") {
 		return
 	}
 	f.recorder.SawFile(netboot.FileSeen{MAC: t.MAC, Client: t.Client, BootFile: inventory.BootFile{File: t.Name, Protocol: "http",
-		Outcome: t.Outcome, Bytes: t.Bytes, TotalBytes: t.TotalBytes, Error: errorText(t.Err)}})
+		Part: t.Range != "", Outcome: t.Outcome, Bytes: t.Bytes, TotalBytes: t.TotalBytes, Error: errorText(t.Err)}})
 }
 
 func errorText(err error) string {

@@ -86,7 +86,7 @@ func kernelDark(ev Evidence, a *Answer) bool {
 	case ev.Now.Sub(at) < kernelPatience:
 		a.say("nothing is wrong so far: the last file was fetched %s, and the kernel starts", ev.ago(at))
 	case has(files, "modules.img"):
-		a.say("the agent fetched its second stage %s and was not heard since", ev.ago(at))
+		a.say("the agent began to fetch its drivers (second stage) %s and was not heard since", ev.ago(at))
 		a.hint("look at its console: the agent says there what it waits for")
 	case addressed:
 		a.say("kernel and first stage were fetched %s, the agent was given %s, and was not heard since", ev.ago(at), ack.Values.IP)

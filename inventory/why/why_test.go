@@ -186,7 +186,7 @@ func TestFaults(t *testing.T) {
 		"kernel up, server not reached": {given(t, discovered, "", boot(200, 0), whole(110, "vmlinuz"), whole(100, "initrd.img"), saw(90, inventory.SawAck, "", 1, address("10.0.0.9"))),
 			[]string{"kernel and first stage were fetched 100 s ago, the agent was given 10.0.0.9, and was not heard since"}},
 		"second stage": {given(t, discovered, "", boot(200, 0), whole(110, "vmlinuz"), whole(100, "initrd.img"), whole(80, "modules.img")),
-			[]string{"the agent fetched its second stage 80 s ago and was not heard since"}},
+			[]string{"the agent began to fetch its drivers (second stage) 80 s ago and was not heard since"}},
 		"TFTP stops at one block": {given(t, discovered, "", boot(60, 7), saw(4, inventory.SawFileStopped, "snponly.efi", 9, row(3, 40), stopped("tftp", 31, 45508, 200000))),
 			[]string{"TFTP of snponly.efi stopped at block 31 three times"}},
 		"TFTP stops here and there": {given(t, discovered, "", boot(60, 7), saw(4, inventory.SawFileStopped, "snponly.efi", 9, row(3, 40), stopped("tftp", 31, 45508, 200000), func(v *inventory.SightingValues) { v.SameBlock = 1 })),

@@ -1,11 +1,11 @@
 // Package agent is what runs on a machine that Ingot boots over the network, or from
 // media: PID 1 of a small environment with no shell. It loads modules by modalias, brings
-// up the NIC it booted from, fetches the second stage, says hello to the server, sends the
-// machine's facts, and carries out orders until it is told to reboot.
+// up the NIC it booted from, fetches drivers, says hello to the server, sends the machine's
+// facts, and carries out orders until it is told to reboot.
 //
 // PID 1 does none of that itself: it starts a child, and tells the server through the
-// kernel's log and netconsole how the child died, should it die. The second stage is not
-// unpacked: its modules are loaded from memory, the few that this machine has devices for.
+// kernel's log and netconsole how the child died, should it die. Of the second stage it
+// fetches the few modules that this machine has devices for, and loads them from memory.
 //
 // # Safety on the target
 //

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -33,10 +32,39 @@ func (r *refusal) Error() string { return fmt.Sprintf("fetch %s: server says %s"
 // get returns the body of a URL, of at most limit bytes. What was cut is asked for again
 // from where it stopped. An answer of 400 to 499 is a *refusal at once.
 func (f fetcher) get(ctx context.Context, url string, limit int64) ([]byte, error) {
+	return f.try(ctx, want{url: url, limit: limit})
+}
+
+// span returns a part of what is at a URL, in the same way.
+func (f fetcher) span(ctx context.Context, url string, offset, sizeBytes int64) ([]byte, error) {
+	return f.try(ctx, want{url: url, limit: sizeBytes, part: true, offset: offset})
+}
+
+// want is what is to be fetched: at most limit bytes, or just those from offset.
+type want struct {
+	url    string
+	limit  int64
+	part   bool
+	offset int64
+}
+
+// header is the range that is missing when got bytes are there; "" for all.
+func (w want) header(got int) string {
+	from := w.offset + int64(got)
+	switch {
+	case w.part:
+		return fmt.Sprintf("bytes=%d-%d", from, w.offset+w.limit-1)
+	case got > 0:
+		return fmt.Sprintf("bytes=%d-", from)
+	}
+	return ""
+}
+
+func (f fetcher) try(ctx context.Context, w want) ([]byte, error) {
 	var got []byte
 	var err error
 	for range downloadTries {
-		if got, err = f.more(ctx, url, got, limit); err == nil {
+		if got, err = f.more(ctx, w, got); err == nil {
 			return got, nil
 		}
 		var no *refusal
@@ -53,15 +81,16 @@ func (f fetcher) get(ctx context.Context, url string, limit int64) ([]byte, erro
 var errTooLarge = errors.New("too large")
 
 // more asks for what comes after got, and returns it all.
-func (f fetcher) more(ctx context.Context, url string, got []byte, limit int64) ([]byte, error) {
+func (f fetcher) more(ctx context.Context, w want, got []byte) ([]byte, error) {
+	url := w.url
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return got, fmt.Errorf("fetch %s: %w", url, err)
 	}
-	if len(got) > 0 {
-		req.Header.Set("Range", "bytes="+strconv.Itoa(len(got))+"-")
+	if part := w.header(len(got)); part != "" {
+		req.Header.Set("Range", part)
 	}
 	resp, err := f.client.Do(req)
 	if err != nil {
@@ -69,9 +98,11 @@ func (f fetcher) more(ctx context.Context, url string, got []byte, limit int64) 
 	}
 	defer resp.Body.Close()
 	switch {
+	case resp.StatusCode == http.StatusOK && w.part:
+		return nil, &refusal{url, resp.Status + " to a request for a part"}
 	case resp.StatusCode == http.StatusOK:
 		got = got[:0]
-	case resp.StatusCode == http.StatusPartialContent && len(got) > 0:
+	case resp.StatusCode == http.StatusPartialContent && (w.part || len(got) > 0):
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable:
 		return nil, fmt.Errorf("fetch %s: the file changed meanwhile", url)
 	case resp.StatusCode/100 == 4:
@@ -79,7 +110,7 @@ func (f fetcher) more(ctx context.Context, url string, got []byte, limit int64) 
 	default:
 		return got, fmt.Errorf("fetch %s: server says %s", url, resp.Status)
 	}
-	return readBody(resp, got, limit, cancel)
+	return readBody(resp, got, w.limit, cancel)
 }
 
 // readBody appends a body to got. stalled cuts it.

@@ -65,8 +65,8 @@ func (l *loader) readTables() error {
 func (l *loader) file(name string) ([]byte, error) {
 	full := path.Join("lib/modules", l.release, name)
 	if l.stage != nil {
-		if data, ok := l.stage.files[full]; ok {
-			return data, nil
+		if data, err := l.stage.file(full); !errors.Is(err, fs.ErrNotExist) {
+			return data, err
 		}
 	}
 	return os.ReadFile(below(l.root, full))
@@ -123,9 +123,6 @@ func (l *loader) put(name, file string) error {
 	image, err := l.file(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
-	}
-	if err == nil && bytes.Contains(image, []byte("\x00firmware=")) {
-		err = l.stage.writeFirmware()
 	}
 	if err == nil {
 		err = l.insert(image)

@@ -36,7 +36,7 @@ func (a *Agent) prepare(ctx context.Context, modules *loader) error {
 		return err
 	}
 	a.client.Store(agentapi.NewClient(a.params.API, a.params.Pin))
-	second, err := fetchStage(ctx, "/", a.fetch, a.stageURL())
+	second, err := openStage(ctx, "/", a.fetch, a.stageURL())
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (a *Agent) prepare(ctx context.Context, modules *loader) error {
 	if err = errors.Join(err, settle(ctx, "/sys", modules.coldplug)); err != nil {
 		a.log.Warn("some modules", "err", err)
 	}
-	return ctx.Err()
+	return errors.Join(ctx.Err(), second.failed())
 }
 
 // loadEFI loads what shows EFI variables, where the firmware has any.

@@ -23,33 +23,44 @@ const (
 	stageMark = "etc/ingot/stage2.unpacked"
 )
 
-// Bounds of the second stage, as it is fetched and unpacked.
+// Bounds of a part of the second stage, as it is fetched and unpacked.
 const (
-	maxStageBytes    = 256 << 20
-	maxUnpackedBytes = 1 << 30
+	maxPartBytes     = 64 << 20
+	maxUnpackedBytes = 256 << 20
 )
 
-// Stage is the second stage as the first one names it.
+// Stage is the second stage as the first one names it: a row of archives.
 type Stage struct {
-	SHA256    string `json:"sha256"`
+	Parts []StagePart `json:"parts"`
+}
+
+// StagePart is one archive: a module, whose path below the root is File, with its
+// firmware; without File, the module tables.
+type StagePart struct {
+	File      string `json:"file"`
+	Offset    int64  `json:"offset"`
 	SizeBytes int64  `json:"size_bytes"`
+	SHA256    string `json:"sha256"`
 }
 
-// stage is a second stage in memory. Few of its hundreds of modules are ever loaded, so
-// it is not unpacked: modules are taken from memory, and firmware is written out when the
-// first module that asks for some is loaded.
+// stage is the second stage. Few of its hundreds of modules are ever loaded, so a part is
+// fetched when its module is; the firmware in it is written out, the module stays in
+// memory.
 type stage struct {
-	root   string
-	packed []byte
-	// files are the modules and their tables, by name below the root.
+	root  string
+	parts map[string]StagePart
+	// fetch gets the bytes of a part; broken is the first error of it.
+	fetch  func(StagePart) ([]byte, error)
+	broken error
+	// files are the modules and their tables that were fetched, by name below the root.
 	files map[string][]byte
-	// firmware is set while there is some that isn't written out.
-	firmware bool
+	dec   *zstd.Decoder
 }
 
-// fetchStage gets the second stage that belongs to the first stage in root: nil when it is
-// unpacked there already. Its hash is checked before anything looks into it.
-func fetchStage(ctx context.Context, root string, f fetcher, url string) (*stage, error) {
+// openStage opens the second stage that belongs to the first stage in root: nil when it is
+// unpacked there already. Each part is checked against its hash before anything looks
+// into it.
+func openStage(ctx context.Context, root string, f fetcher, url string) (*stage, error) {
 	if _, err := os.Stat(below(root, stageMark)); err == nil {
 		return nil, nil
 	}
@@ -57,59 +68,98 @@ func fetchStage(ctx context.Context, root string, f fetcher, url string) (*stage
 	if err != nil {
 		return nil, fmt.Errorf("second stage: %w", err)
 	}
-	var want Stage
-	if err := json.Unmarshal(text, &want); err != nil {
+	var all Stage
+	if err := json.Unmarshal(text, &all); err != nil {
 		return nil, fmt.Errorf("read %s: %w", stageFile, err)
 	}
-	if want.SizeBytes <= 0 || want.SizeBytes > maxStageBytes {
-		return nil, fmt.Errorf("read %s: size of %d bytes", stageFile, want.SizeBytes)
-	}
-	data, err := f.get(ctx, url, want.SizeBytes)
-	if err != nil {
-		return nil, fmt.Errorf("second stage: %w", err)
-	}
-	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != want.SHA256 {
-		return nil, fmt.Errorf("second stage from %s is not the one that belongs to this first stage", url)
-	}
-	return openStage(root, data)
-}
-
-// openStage reads a stage into memory, but for its firmware.
-func openStage(root string, packed []byte) (*stage, error) {
-	s := &stage{root: root, packed: packed, files: map[string][]byte{}}
-	err := s.each(func(f newcFile) error {
-		switch {
-		case strings.HasPrefix(f.Name, firmwareDir):
-			s.firmware = true
-		case strings.HasPrefix(f.Name, "lib/modules/") && f.Mode.IsRegular():
-			s.files[f.Name] = f.Data
+	s := &stage{root: root, parts: map[string]StagePart{}, files: map[string][]byte{}}
+	s.fetch = func(p StagePart) ([]byte, error) { return f.span(ctx, url, p.Offset, p.SizeBytes) }
+	for _, p := range all.Parts {
+		if p.Offset < 0 || p.SizeBytes <= 0 || p.SizeBytes > maxPartBytes {
+			return nil, fmt.Errorf("read %s: part %q of %d bytes at %d", stageFile, p.File, p.SizeBytes, p.Offset)
 		}
-		return nil
-	})
-	if err != nil {
+		s.parts[p.File] = p
+	}
+	if s.dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxUnpackedBytes)); err != nil {
 		return nil, fmt.Errorf("second stage: %w", err)
+	}
+	if err := s.bring(""); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
 
 const firmwareDir = "lib/firmware/"
 
-// writeFirmware puts the stage's firmware where the kernel looks for it. It does so once.
-func (s *stage) writeFirmware() error {
-	if s == nil || !s.firmware {
+// file returns a module or a table; one that the stage doesn't have is fs.ErrNotExist.
+func (s *stage) file(name string) ([]byte, error) {
+	if _, ok := s.files[name]; !ok {
+		if err := s.bring(name); err != nil {
+			return nil, err
+		}
+	}
+	return s.files[name], nil
+}
+
+// failed returns the first error of fetching a part, after which drivers are missing.
+func (s *stage) failed() error {
+	if s == nil {
 		return nil
 	}
-	err := s.each(func(f newcFile) error {
-		if !strings.HasPrefix(f.Name, firmwareDir) {
+	return s.broken
+}
+
+// bring fetches a part and takes it apart.
+func (s *stage) bring(file string) error {
+	part, ok := s.parts[file]
+	if !ok {
+		return fmt.Errorf("second stage: %q: %w", file, fs.ErrNotExist)
+	}
+	packed, err := s.fetch(part)
+	if err == nil {
+		if sum := sha256.Sum256(packed); hex.EncodeToString(sum[:]) != part.SHA256 {
+			err = errors.New("what the server has is not the one that belongs to this first stage")
+		}
+	}
+	if err == nil {
+		err = s.unpack(packed)
+	}
+	if err == nil && file != "" && s.files[file] == nil {
+		err = fmt.Errorf("its part has no %s", file)
+	}
+	if err != nil {
+		err = fmt.Errorf("second stage: %w", err)
+		if s.broken == nil {
+			s.broken = err
+		}
+	}
+	return err
+}
+
+// unpack keeps the modules and tables of a part and writes its firmware out.
+func (s *stage) unpack(packed []byte) error {
+	archive, err := s.dec.DecodeAll(packed, nil)
+	if err != nil {
+		return err
+	}
+	r := newcReader{rest: archive}
+	for {
+		f, err := r.Next()
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		return writeEntry(s.root, f)
-	})
-	if err != nil {
-		return fmt.Errorf("write firmware: %w", err)
+		switch {
+		case err != nil:
+			return err
+		case strings.HasPrefix(f.Name, firmwareDir):
+			err = writeEntry(s.root, f)
+		case strings.HasPrefix(f.Name, "lib/modules/") && f.Mode.IsRegular():
+			s.files[f.Name] = f.Data
+		}
+		if err != nil {
+			return err
+		}
 	}
-	s.firmware = false
-	return nil
 }
 
 // writeEntry writes a file, a folder or a link below root.
@@ -130,34 +180,4 @@ func writeEntry(root string, f newcFile) error {
 		}
 	}
 	return nil
-}
-
-// unpackedTimes is how much larger a stage is about when it is unpacked. Room for that
-// much, which costs nothing until it is used, spares the decoder from moving its output.
-const unpackedTimes = 10
-
-// each decodes the stage and gives its entries in turn.
-func (s *stage) each(do func(newcFile) error) error {
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxUnpackedBytes))
-	if err != nil {
-		return err
-	}
-	defer dec.Close()
-	archive, err := dec.DecodeAll(s.packed, make([]byte, 0, min(unpackedTimes*len(s.packed), maxUnpackedBytes)))
-	if err != nil {
-		return err
-	}
-	r := newcReader{rest: archive}
-	for {
-		f, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil {
-			err = do(f)
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

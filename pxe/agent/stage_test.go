@@ -9,14 +9,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -54,24 +57,36 @@ func pack(t testing.TB, archive []byte) []byte {
 
 const modulesDir = "lib/modules/6.1.0-1-amd64"
 
-func testStage(t testing.TB) []byte {
-	return pack(t, newcArchive(
-		cpioEntry{"lib", 0o040755, ""}, cpioEntry{"lib/firmware", 0o040755, ""},
-		cpioEntry{"lib/firmware/hba.bin", 0o100644, "firmware"}, cpioEntry{"lib/firmware/hba-old.bin", 0o120777, "hba.bin"},
-		cpioEntry{modulesDir + "/kernel/hba.ko", 0o100644, "\x7fELF\x00firmware=hba.bin\x00"},
-		cpioEntry{modulesDir + "/kernel/scsi-mod.ko", 0o100644, "\x7fELF scsi"},
-		cpioEntry{modulesDir + "/modules.dep", 0o100644, "kernel/hba.ko: kernel/scsi-mod.ko\nkernel/scsi-mod.ko:\nkernel/first.ko:\n"},
-		cpioEntry{modulesDir + "/modules.alias", 0o100644, "alias pci:v00001000d*sv*sd*bc*sc*i* hba\n"},
-		cpioEntry{modulesDir + "/modules.softdep", 0o100644, "softdep hba pre: first post: last\n"},
-	))
+const hbaModule = modulesDir + "/kernel/hba.ko"
+
+// testParts are the parts of a second stage: the tables, a module with firmware, one
+// without.
+func testParts(t testing.TB) (files []string, parts [][]byte) {
+	return []string{"", hbaModule, modulesDir + "/kernel/scsi-mod.ko"}, [][]byte{
+		pack(t, newcArchive(
+			cpioEntry{modulesDir + "/modules.dep", 0o100644, "kernel/hba.ko: kernel/scsi-mod.ko\nkernel/scsi-mod.ko:\nkernel/first.ko:\n"},
+			cpioEntry{modulesDir + "/modules.alias", 0o100644, "alias pci:v00001000d*sv*sd*bc*sc*i* hba\n"},
+			cpioEntry{modulesDir + "/modules.softdep", 0o100644, "softdep hba pre: first post: last\n"})),
+		pack(t, newcArchive(
+			cpioEntry{"lib", 0o040755, ""}, cpioEntry{"lib/firmware", 0o040755, ""},
+			cpioEntry{"lib/firmware/hba.bin", 0o100644, "firmware"}, cpioEntry{"lib/firmware/hba-old.bin", 0o120777, "hba.bin"},
+			cpioEntry{hbaModule, 0o100644, "\x7fELF hba"})),
+		pack(t, newcArchive(cpioEntry{modulesDir + "/kernel/scsi-mod.ko", 0o100644, "\x7fELF scsi"})),
+	}
 }
 
-// stageRoot is a first stage's root that vouches for data.
-func stageRoot(t testing.TB, data []byte) string {
+// stageRoot is a first stage's root that vouches for the parts.
+func stageRoot(t testing.TB, files []string, parts [][]byte) string {
 	t.Helper()
 	root := t.TempDir()
-	sum := sha256.Sum256(data)
-	text, err := json.Marshal(Stage{SHA256: hex.EncodeToString(sum[:]), SizeBytes: int64(len(data))})
+	var all Stage
+	offset := int64(0)
+	for i, p := range parts {
+		sum := sha256.Sum256(p)
+		all.Parts = append(all.Parts, StagePart{File: files[i], Offset: offset, SizeBytes: int64(len(p)), SHA256: hex.EncodeToString(sum[:])})
+		offset += int64(len(p))
+	}
+	text, err := json.Marshal(all)
 	if err == nil {
 		err = os.MkdirAll(filepath.Join(root, "etc/ingot"), 0o755)
 	}
@@ -118,54 +133,86 @@ func (s *short) Write(p []byte) (int, error) {
 
 func testFetcher(s *httptest.Server) fetcher { return fetcher{s.Client(), time.Millisecond} }
 
-func TestFetchStage(t *testing.T) {
-	data := testStage(t)
-	c := &cutter{data: data, cuts: 2}
+// TestStage: only what is asked for is fetched, in spite of cuts, and once.
+func TestStage(t *testing.T) {
+	files, parts := testParts(t)
+	c := &cutter{data: bytes.Join(parts, nil), cuts: 2}
 	srv := httptest.NewServer(c)
 	defer srv.Close()
-	s, err := fetchStage(t.Context(), stageRoot(t, data), testFetcher(srv), srv.URL)
+	s, err := openStage(t.Context(), stageRoot(t, files, parts), testFetcher(srv), srv.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.ranges) != 3 || c.ranges[0] != "" || !strings.HasPrefix(c.ranges[2], "bytes=") || c.ranges[1] == c.ranges[2] {
-		t.Errorf("asked for ranges %q: want to go on where it was cut", c.ranges)
+	if c.ranges[0] != fmt.Sprintf("bytes=0-%d", len(parts[0])-1) || slices.ContainsFunc(c.ranges, func(r string) bool { return !strings.HasSuffix(r, fmt.Sprint("-", len(parts[0])-1)) }) {
+		t.Errorf("asked for ranges %q: want the tables alone", c.ranges)
 	}
-	if got := string(s.files[modulesDir+"/kernel/scsi-mod.ko"]); got != "\x7fELF scsi" || !s.firmware {
-		t.Errorf("module %q, firmware %v", got, s.firmware)
+	c.ranges = nil
+	for range 2 {
+		if got, err := s.file(hbaModule); string(got) != "\x7fELF hba" || err != nil {
+			t.Errorf("module %q, %v", got, err)
+		}
 	}
-	if _, err := os.Stat(filepath.Join(s.root, "lib")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the stage was unpacked: %v", err)
+	if diff := cmp.Diff([]string{fmt.Sprintf("bytes=%d-%d", len(parts[0]), len(parts[0])+len(parts[1])-1)}, c.ranges); diff != "" {
+		t.Errorf("ranges (-want +got)\n%s", diff)
 	}
-	if err := s.writeFirmware(); err != nil {
-		t.Fatal(err)
+	if _, err := os.Stat(filepath.Join(s.root, hbaModule)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the module was unpacked: %v", err)
 	}
 	if got, err := os.ReadFile(filepath.Join(s.root, "lib/firmware/hba-old.bin")); string(got) != "firmware" {
 		t.Errorf("firmware %q, %v", got, err)
 	}
+	if _, err := s.file(modulesDir + "/kernel/other.ko"); !errors.Is(err, fs.ErrNotExist) || s.failed() == nil {
+		t.Logf("a module of the first stage: %v", err)
+	}
 }
 
-func TestFetchStageFails(t *testing.T) {
-	data := testStage(t)
+func TestStageFails(t *testing.T) {
+	files, parts := testParts(t)
+	whole := bytes.Join(parts, nil)
+	other := bytes.Clone(whole)
+	other[20] ^= 1
+	one := func(p []byte) (func() string, []byte) {
+		return func() string { return stageRoot(t, []string{""}, [][]byte{p}) }, p
+	}
+	zeros, zerosServed := one(pack(t, make([]byte, 200)))
+	outside, outsideServed := one(pack(t, newcArchive(cpioEntry{"../etc", 0o100644, "x"})))
+	good := func() string { return stageRoot(t, files, parts) }
 	for _, c := range []struct {
 		name, want string
 		root       func() string
 		served     []byte
 	}{
-		{"another stage", "is not the one that belongs to this first stage", func() string { return stageRoot(t, data) }, bytes.Replace(data, data[20:21], []byte{data[20] ^ 1}, 1)},
-		{"a larger one", "want at most", func() string { return stageRoot(t, data) }, append(bytes.Clone(data), 0)},
-		{"a shorter one", "is not the one that belongs", func() string { return stageRoot(t, data) }, data[:100]},
-		{"no name of it", "second stage", t.TempDir, data},
-		{"no archive", "no newc archive", func() string { return stageRoot(t, pack(t, make([]byte, 200))) }, pack(t, make([]byte, 200))},
-		{"a name outside", `name "../etc"`, func() string { return stageRoot(t, pack(t, newcArchive(cpioEntry{"../etc", 0o100644, "x"}))) }, pack(t, newcArchive(cpioEntry{"../etc", 0o100644, "x"}))},
+		{"another stage", "is not the one that belongs to this first stage", good, other},
+		{"a shorter one", "is not the one that belongs", good, whole[:50]},
+		{"no name of it", "second stage", t.TempDir, whole},
+		{"no tables", `second stage: ""`, func() string { return stageRoot(t, files[1:], parts[1:]) }, whole},
+		{"no archive", "no newc archive", zeros, zerosServed},
+		{"a name outside", `name "../etc"`, outside, outsideServed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			srv := httptest.NewServer(&cutter{data: c.served})
 			defer srv.Close()
-			_, err := fetchStage(t.Context(), c.root(), testFetcher(srv), srv.URL)
+			_, err := openStage(t.Context(), c.root(), testFetcher(srv), srv.URL)
 			if text := contains(err, c.want); text != "" {
 				t.Error(text)
 			}
 		})
+	}
+}
+
+// TestStageLosesServer: a part that can't be had fails the preparation, not only its
+// module.
+func TestStageLosesServer(t *testing.T) {
+	files, parts := testParts(t)
+	data := bytes.Join(parts, nil)
+	srv := httptest.NewServer(&cutter{data: data[:len(parts[0])]})
+	defer srv.Close()
+	s, err := openStage(t.Context(), stageRoot(t, files, parts), testFetcher(srv), srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.file(files[2]); err == nil || s.failed() == nil {
+		t.Errorf("file: %v, failed: %v", err, s.failed())
 	}
 }
 
@@ -178,10 +225,10 @@ func TestStageOnMedia(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, stageMark), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := fetchStage(t.Context(), root, fetcher{}, ""); s != nil || err != nil {
+	if s, err := openStage(t.Context(), root, fetcher{}, ""); s != nil || err != nil {
 		t.Errorf("got %v, %v", s, err)
 	}
-	if err := (*stage)(nil).writeFirmware(); err != nil {
+	if err := (*stage)(nil).failed(); err != nil {
 		t.Error(err)
 	}
 }

@@ -29,7 +29,7 @@ type Recipe struct {
 }
 
 // builderVersion changes when the same inputs give other bytes than before.
-const builderVersion = "2"
+const builderVersion = "3"
 
 // source is where a file of the set comes from: the first of the paths in the
 // root that exists.

@@ -3,9 +3,7 @@ package bootfiles
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"debug/elf"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,21 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 )
-
-// StageRef is what the first stage knows of the second: the content of the file
-// at StageRefPath.
-type StageRef struct {
-	Name      string `json:"name"`
-	SHA256    string `json:"sha256"`
-	SizeBytes int64  `json:"size_bytes"`
-}
-
-// StageRefPath is where the agent finds the StageRef.
-const StageRefPath = "/etc/ingot/stage2.json"
-
-// StageMarkPath exists where the second stage is unpacked: after the agent did it,
-// or from the start on a boot medium, which brings both stages.
-const StageMarkPath = "/etc/ingot/stage2.unpacked"
 
 // checkStatic reports whether path is an x86-64 Linux program that needs no other file.
 func checkStatic(path string) error {
@@ -64,18 +47,18 @@ func (r Recipe) buildStages(ctx context.Context, dir string, m *Manifest) error 
 	}
 	m.FirstStageModules, m.SecondStageModules, m.AbsentModules = s.first, s.second, s.absent
 	p := &packer{recipe: r, tree: tree, manifest: m, firmware: map[string]bool{}}
-	drivers, err := p.compressed(ctx, s.first, s.first)
+	drivers, err := p.firstStage(ctx, s.first)
 	if err != nil {
 		return fmt.Errorf("first stage: %w", err)
 	}
-	second, err := p.compressed(ctx, s.second, slices.Concat(s.first, s.second), StageMarkPath)
+	second, ref, err := p.secondStage(ctx, s)
 	if err != nil {
 		return fmt.Errorf("second stage: %w", err)
 	}
 	if err := m.write(dir, SecondStage, X64, "built", second); err != nil {
 		return err
 	}
-	head, err := p.head(ctx)
+	head, err := p.head(ctx, ref)
 	if err != nil {
 		return fmt.Errorf("first stage: %w", err)
 	}
@@ -86,8 +69,8 @@ func (r Recipe) buildStages(ctx context.Context, dir string, m *Manifest) error 
 	return p.removeParts()
 }
 
-// packer packs modules and firmware into stages. Firmware that one stage has is
-// not in the next.
+// packer packs modules and firmware into stages. Firmware that the first stage has is
+// not in the second.
 type packer struct {
 	recipe   Recipe
 	tree     *moduleTree
@@ -97,11 +80,9 @@ type packer struct {
 }
 
 // head makes what only the first stage has, and what changes most often: the
-// agent, and what it must know of the second stage, which is the last file of the
-// manifest.
-func (p *packer) head(ctx context.Context) ([]byte, error) {
-	second := p.manifest.Files[len(p.manifest.Files)-1]
-	ref, err := json.Marshal(StageRef{Name: second.Name, SHA256: second.SHA256, SizeBytes: second.SizeBytes})
+// agent, and what it must know of the second stage.
+func (p *packer) head(ctx context.Context, second StageRef) ([]byte, error) {
+	ref, err := json.Marshal(second)
 	if err != nil {
 		return nil, err
 	}
@@ -123,77 +104,38 @@ func (p *packer) head(ctx context.Context) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// compressed packs a stage of modules and compresses it, or takes the compressed
-// archive that an earlier build left beside the set for the same content. marks
-// are empty files in it.
-func (p *packer) compressed(ctx context.Context, names, all []string, marks ...string) ([]byte, error) {
-	a, err := p.pack(ctx, names, all)
-	if err != nil {
+// firstStage packs the modules of the first stage and their tables.
+func (p *packer) firstStage(ctx context.Context, names []string) ([]byte, error) {
+	a := newArchive()
+	for _, name := range names {
+		if err := p.pack(ctx, a, name, p.firmware); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.packTables(a, names); err != nil {
 		return nil, err
 	}
-	for _, mark := range marks {
-		a.file(mark[1:], 0o644, nil)
-	}
-	h := sha256.New()
-	if err := a.writeTo(h); err != nil {
-		return nil, err
-	}
-	part := filepath.Join(p.recipe.Out, partPrefix+hex.EncodeToString(h.Sum(nil)))
-	p.parts = append(p.parts, part)
-	if b, err := os.ReadFile(part); err == nil {
-		return b, nil
-	}
-	p.recipe.Log.Info("compressing kernel modules", "count", len(names))
-	var b bytes.Buffer
-	if err := compress(ctx, p.recipe.Root, &b, a.writeTo); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(part+".new", b.Bytes(), 0o644); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), os.Rename(part+".new", part)
+	return p.compressed(ctx, a)
 }
 
-// partPrefix starts the names of compressed archives that later builds can use.
-const partPrefix = "part-"
-
-// removeParts removes those that this build had no use for.
-func (p *packer) removeParts() error {
-	files, err := filepath.Glob(filepath.Join(globEscape(p.recipe.Out), partPrefix+"*"))
+// pack packs a module with its firmware, but for the files that are there already.
+func (p *packer) pack(ctx context.Context, a *archive, name string, there map[string]bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	data, err := readModule(filepath.Join(p.tree.dir, p.tree.paths[name]))
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, f := range files {
-		if !slices.Contains(p.parts, f) {
-			errs = append(errs, os.Remove(f))
-		}
+	a.file(p.moduleFile(p.tree.packedPath(name)), 0o644, data)
+	if err := p.packFirmware(a, name, there); err != nil {
+		return fmt.Errorf("firmware of module %s: %w", name, err)
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
-// pack makes a stage of modules with their firmware, and the module tables for
-// all that the agent has once the stage is unpacked.
-func (p *packer) pack(ctx context.Context, names, all []string) (*archive, error) {
-	a := newArchive()
-	for _, name := range names {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		data, err := readModule(filepath.Join(p.tree.dir, p.tree.paths[name]))
-		if err != nil {
-			return nil, err
-		}
-		a.file(p.moduleFile(p.tree.packedPath(name)), 0o644, data)
-		if err := p.packFirmware(a, name); err != nil {
-			return nil, fmt.Errorf("firmware of module %s: %w", name, err)
-		}
-	}
-	return a, p.packTables(a, all)
-}
-
-// packFirmware packs what a module asks for and no earlier one did.
-func (p *packer) packFirmware(a *archive, module string) error {
+// packFirmware packs what a module asks for and is not there.
+func (p *packer) packFirmware(a *archive, module string, there map[string]bool) error {
 	info, err := p.tree.info(module)
 	if err != nil {
 		return err
@@ -207,10 +149,10 @@ func (p *packer) packFirmware(a *archive, module string) error {
 			p.manifest.MissingFirmware = append(p.manifest.MissingFirmware, Missing{Module: module, Firmware: want})
 		}
 		for _, f := range files {
-			if p.firmware[f] {
+			if there[f] {
 				continue
 			}
-			p.firmware[f] = true
+			there[f] = true
 			if err := addFirmware(a, p.recipe.Root, f); err != nil {
 				return fmt.Errorf("%s: %w", f, err)
 			}

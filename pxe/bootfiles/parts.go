@@ -1,0 +1,131 @@
+package bootfiles
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// StageRef is what the first stage knows of the second: the content of the file
+// at StageRefPath. The second stage is a row of parts, each an archive of its own: the
+// module tables first, then each module with its firmware. So the agent fetches those
+// that the machine has use for, and the kernel unpacks them all from a boot medium.
+type StageRef struct {
+	Name      string      `json:"name"`
+	SizeBytes int64       `json:"size_bytes"`
+	Parts     []StagePart `json:"parts"`
+}
+
+// StagePart is a compressed archive within the second stage. File is the module in it,
+// as a path below the root; it is empty for the tables.
+type StagePart struct {
+	File      string `json:"file,omitempty"`
+	Offset    int64  `json:"offset"`
+	SizeBytes int64  `json:"size_bytes"`
+	SHA256    string `json:"sha256"`
+}
+
+// StageRefPath is where the agent finds the StageRef.
+const StageRefPath = "/etc/ingot/stage2.json"
+
+// StageMarkPath exists where the second stage is unpacked: after the agent did it,
+// or from the start on a boot medium, which brings both stages.
+const StageMarkPath = "/etc/ingot/stage2.unpacked"
+
+// secondStage packs the second stage, and tells where its parts are.
+func (p *packer) secondStage(ctx context.Context, s stages) ([]byte, StageRef, error) {
+	tables := newArchive()
+	tables.file(StageMarkPath[1:], 0o644, nil)
+	if err := p.packTables(tables, slices.Concat(s.first, s.second)); err != nil {
+		return nil, StageRef{}, err
+	}
+	archives := map[string]*archive{"": tables}
+	names := []string{""}
+	for _, name := range s.second {
+		a := newArchive()
+		if err := p.pack(ctx, a, name, maps.Clone(p.firmware)); err != nil {
+			return nil, StageRef{}, err
+		}
+		file := p.moduleFile(p.tree.packedPath(name))
+		archives[file], names = a, append(names, file)
+	}
+	p.recipe.Log.Info("compressing kernel modules", "count", len(s.second))
+	packed := make([][]byte, len(names))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	parts := p.parts
+	p.parts = nil
+	paths := make([]string, len(names))
+	for i, name := range names {
+		group.Go(func() (err error) {
+			packed[i], paths[i], err = p.part(ctx, archives[name])
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, StageRef{}, err
+	}
+	p.parts = append(parts, paths...)
+	ref := StageRef{Name: SecondStage}
+	for i, name := range names {
+		sum := sha256.Sum256(packed[i])
+		ref.Parts = append(ref.Parts, StagePart{File: name, Offset: ref.SizeBytes, SizeBytes: int64(len(packed[i])), SHA256: hex.EncodeToString(sum[:])})
+		ref.SizeBytes += int64(len(packed[i]))
+	}
+	return slices.Concat(packed...), ref, nil
+}
+
+// compressed is part, remembered as one that this build has use for.
+func (p *packer) compressed(ctx context.Context, a *archive) ([]byte, error) {
+	data, path, err := p.part(ctx, a)
+	p.parts = append(p.parts, path)
+	return data, err
+}
+
+// part compresses an archive, or takes what an earlier build left at the path beside the
+// set for the same content.
+func (p *packer) part(ctx context.Context, a *archive) (data []byte, path string, err error) {
+	h := sha256.New()
+	if err := a.writeTo(h); err != nil {
+		return nil, "", err
+	}
+	path = filepath.Join(p.recipe.Out, partPrefix+hex.EncodeToString(h.Sum(nil)))
+	if b, err := os.ReadFile(path); err == nil {
+		return b, path, nil
+	}
+	var b bytes.Buffer
+	if err := compress(ctx, p.recipe.Root, &b, a.writeTo); err != nil {
+		return nil, "", err
+	}
+	if err := os.WriteFile(path+".new", b.Bytes(), 0o644); err != nil {
+		return nil, "", err
+	}
+	return b.Bytes(), path, os.Rename(path+".new", path)
+}
+
+// partPrefix starts the names of compressed archives that later builds can use.
+const partPrefix = "part-"
+
+// removeParts removes those that this build had no use for.
+func (p *packer) removeParts() error {
+	files, err := filepath.Glob(filepath.Join(globEscape(p.recipe.Out), partPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, f := range files {
+		if !slices.Contains(p.parts, f) {
+			errs = append(errs, os.Remove(f))
+		}
+	}
+	return errors.Join(errs...)
+}
