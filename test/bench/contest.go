@@ -49,6 +49,8 @@ type contest struct {
 	contestants []contestant
 	// once: what doesn't change from run to run is measured in one round.
 	once bool
+	// reference is a contestant that is no peer: what the machine itself allows.
+	reference string
 	// note is said below the table.
 	note string
 	// got has the values by round and contestant; a run that failed has none.
@@ -117,8 +119,11 @@ func (c *contest) peer(row []values, f figure, to against) (float64, bool) {
 		if !ok {
 			continue
 		}
-		if string(to) == c.contestants[i+1].name {
+		switch c.contestants[i+1].name {
+		case string(to):
 			return value, true
+		case c.reference:
+			continue
 		}
 		all = append(all, value)
 	}
