@@ -73,6 +73,9 @@ type job struct {
 	seed     []byte
 	disk     master.Target
 	report   *inventory.Report
+	// written chunks of the image are on the disk, as its marker says: the order was cut
+	// short before.
+	written int
 }
 
 func (a *Agent) writeDisk(ctx context.Context, j *job) error {
@@ -86,18 +89,18 @@ func (a *Agent) writeDisk(ctx context.Context, j *job) error {
 		return a.bootOrderOf(j)
 	}
 	a.log.Info("write", "image", o.Deploy.Image, "disk", j.report.Disk, "generation", o.Generation)
-	mark := marker{Inventory: o.Inventory, Machine: o.Deploy.Machine, Generation: o.Generation, Image: o.Deploy.Image, State: markerWriting, At: time.Now().UTC()}
+	mark := marker{Inventory: o.Inventory, Machine: o.Deploy.Machine, Generation: o.Generation, Image: o.Deploy.Image, State: markerWriting, At: time.Now().UTC(), Chunks: j.written}
 	if err := writeMarker(disk, mark); err != nil {
 		return err
 	}
-	if err := a.apply(ctx, j); err != nil {
+	if err := a.apply(ctx, j, newWriteLog(j, mark, a.log)); err != nil {
 		return err
 	}
 	esp, err := a.finish(j)
 	if err != nil {
 		return err
 	}
-	mark.State = markerComplete
+	mark.State, mark.Chunks = markerComplete, 0
 	if err := writeMarker(disk, mark); err != nil {
 		return err
 	}
@@ -138,6 +141,9 @@ func mayWrite(j *job) (done bool, err error) {
 		return false, refuse("order of generation %d, and this disk was written by generation %d: a restored server must not write disks", o.Generation, mark.Generation)
 	case mine && mark.Generation == o.Generation && mark.State == markerComplete:
 		return true, nil
+	case mine && mark.Generation == o.Generation && mark.Image == o.Deploy.Image:
+		j.written = mark.Chunks
+		return false, nil
 	case ours, o.Deploy.Overwrite:
 		return false, nil
 	}
@@ -156,15 +162,18 @@ func mayWrite(j *job) (done bool, err error) {
 }
 
 // apply streams the image to the disk, and reads it back when asked.
-func (a *Agent) apply(ctx context.Context, j *job) error {
+func (a *Agent) apply(ctx context.Context, j *job, w *writeLog) error {
 	o, m, disk := j.order, j.manifest, j.disk
 	meter := newMeter("write")
-	opts := master.ApplyOptions{Progress: func(p master.Progress) {
+	opts := master.ApplyOptions{Done: w.before(), ChunkDone: w.wrote, Progress: func(p master.Progress) {
 		a.beats.set(o.Generation, meter.at(p.DoneBytes, p.TotalBytes, p.WireBytes))
 	}}
 	src := master.HTTPSource{Client: a.fetch.client, URL: a.params.HTTP + o.Deploy.DataPath}
 	p, err := master.Apply(ctx, m, src, disk, opts)
 	j.report.WireBytes, j.report.RefetchedChunks = p.WireBytes, p.Refetched
+	if p.Reused > 0 {
+		a.log.Info("went on where the last boot was cut", "chunks", p.Reused, "of", len(m.Chunks))
+	}
 	if p.Refetched > 0 || p.Retries > 0 {
 		a.log.Warn("transfer was not clean", "refetched", p.Refetched, "retries", p.Retries)
 	}

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"ingot/images/master"
 	"ingot/inventory"
@@ -229,6 +231,62 @@ func TestDeployCut(t *testing.T) {
 			t.Fatalf("after the cut at write %d: %v", cut, err)
 		}
 		checkWritten(t, s, d, 3)
+	}
+}
+
+// TestDeployGoesOn: what an earlier boot wrote is not fetched again, unless the disk lost
+// it.
+func TestDeployGoesOn(t *testing.T) {
+	s := serveImage(t, 512, cloudInit())
+	d := newDisk(t, 64*mib, 512)
+	var first inventory.Report
+	if err := testAgent(t, s, d).deploy(t.Context(), deployOrder(t, s, 3), &first); err != nil {
+		t.Fatal(err)
+	}
+	chunks := s.manifest.Chunks
+	cut := marker{Inventory: "here", Machine: "m-1", Generation: 3, Image: deployOrder(t, s, 3).Deploy.Image, State: markerWriting, Chunks: len(chunks)}
+	lost := chunks[len(chunks)/2]
+	if _, err := d.WriteAt(make([]byte, lost.Length), lost.Offset); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeMarker(d, cut); err != nil {
+		t.Fatal(err)
+	}
+	var rep inventory.Report
+	if err := testAgent(t, s, d).deploy(t.Context(), deployOrder(t, s, 3), &rep); err != nil {
+		t.Fatal(err)
+	}
+	checkWritten(t, s, d, 3)
+	// The partition table was fitted to the disk, so its chunks at both ends differ.
+	if want := chunks[0].FileLength + lost.FileLength + chunks[len(chunks)-1].FileLength; rep.WireBytes != want {
+		t.Errorf("%d bytes were fetched, want %d: the chunk that the disk lost and those with the partition table, of %d", rep.WireBytes, want, first.WireBytes)
+	}
+	cut.Image = "other@sha256:ab"
+	if err := writeMarker(d, cut); err != nil {
+		t.Fatal(err)
+	}
+	if err := testAgent(t, s, d).deploy(t.Context(), deployOrder(t, s, 3), &rep); err != nil || rep.WireBytes != first.WireBytes {
+		t.Errorf("after another image: %d bytes were fetched, want all %d (%v)", rep.WireBytes, first.WireBytes, err)
+	}
+}
+
+func TestWriteLog(t *testing.T) {
+	s := serveImage(t, 512, cloudInit())
+	d := newDisk(t, 64*mib, 512)
+	mark := marker{Inventory: "here", Machine: "m-1", State: markerWriting}
+	now := time.Unix(1e9, 0)
+	w := newWriteLog(&job{manifest: s.manifest, disk: d}, mark, slog.New(slog.DiscardHandler))
+	w.now, w.saved = func() time.Time { return now }, now
+	for _, i := range []int{1, 2, 4} {
+		w.wrote(i)
+	}
+	if _, err := readMarker(d, d.SizeBytes(), 512); !errors.Is(err, errNoMarker) {
+		t.Errorf("noted too soon: %v", err)
+	}
+	now = now.Add(saveEvery)
+	w.wrote(5)
+	if got, err := readMarker(d, d.SizeBytes(), 512); err != nil || got.Chunks != 3 {
+		t.Errorf("marker says %d chunks (%v), want 3: the fourth is missing", got.Chunks, err)
 	}
 }
 

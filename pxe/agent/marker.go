@@ -38,6 +38,8 @@ type marker struct {
 	Image      string    `json:"image"`
 	State      string    `json:"state"`
 	At         time.Time `json:"at"`
+	// Chunks from the start of the image are written, while State is markerWriting.
+	Chunks int `json:"chunks,omitempty"`
 }
 
 // The marker's states.
@@ -82,6 +84,14 @@ func parseMarker(buf []byte) (marker, error) {
 }
 
 func writeMarker(disk master.Target, m marker) error {
+	if err := putMarker(disk, m); err != nil {
+		return err
+	}
+	return disk.Sync()
+}
+
+// putMarker is writeMarker that does not wait for the disk.
+func putMarker(disk master.Target, m marker) error {
 	text, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("write marker: %w", err)
@@ -94,5 +104,5 @@ func writeMarker(disk master.Target, m marker) error {
 	if _, err := disk.WriteAt(buf, markerOffset(disk.SizeBytes(), disk.SectorBytes())); err != nil {
 		return fmt.Errorf("write marker: %w", err)
 	}
-	return disk.Sync()
+	return nil
 }
