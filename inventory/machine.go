@@ -146,6 +146,11 @@ type Failure struct {
 	Permanent bool `json:"permanent,omitempty"`
 }
 
+// Same reports whether g is the failure that stands already, whenever it was seen.
+func (f *Failure) Same(g Failure) bool {
+	return f != nil && f.Step == g.Step && f.Reason == g.Reason && f.Permanent == g.Permanent
+}
+
 // Progress of a long step. Bytes count what is done of TotalBytes in the logical
 // image; WireBytes what crossed the network.
 type Progress struct {

@@ -58,7 +58,7 @@ func (c *change) recovered() {
 // fail puts a failure beside the state. The same failure again is one event.
 func (c *change) fail(f inventory.Failure) {
 	old := c.m.Status.Error
-	if old != nil && old.Step == f.Step && old.Reason == f.Reason && old.Permanent == f.Permanent {
+	if old.Same(f) {
 		f.Since = old.Since
 		c.m.Status.Error = &f
 		return

@@ -96,7 +96,9 @@ func (l *Lifecycle) sweep(ctx context.Context) error {
 	err := l.Store.View(ctx, func(x inventory.Tx) error {
 		ms, err := x.ActiveMachines(ctx)
 		for _, m := range ms {
-			ids = append(ids, m.ID)
+			if l.decide(m) != nil {
+				ids = append(ids, m.ID)
+			}
 		}
 		return err
 	})
@@ -152,6 +154,9 @@ func (l *Lifecycle) step(ctx context.Context, id string) (changed bool, err erro
 		}
 		if next = l.decide(m); next == nil {
 			return nil
+		}
+		if failure != nil && m.Status.Error.Same(*failure) {
+			return nil // it stands already
 		}
 		c := &change{ctx: ctx, x: x, m: m, now: l.Now()}
 		if failure != nil {
