@@ -62,7 +62,7 @@ func (l *Lab) down(ctx context.Context, keepFiles bool) error {
 		errs = append(errs, off(ctx, l.machineDir(m.Name)))
 	}
 	errs = append(errs, l.endOrphans(ctx))
-	left, err := l.foreignProcesses()
+	left, err := l.foreignProcesses(ctx)
 	errs = append(errs, err, l.spec.downNetwork(ctx))
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -117,8 +117,9 @@ func (l *Lab) endOrphans(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// foreignProcesses names what runs in the rack's namespaces.
-func (l *Lab) foreignProcesses() ([]string, error) {
+// foreignProcesses names what runs in the rack's namespaces. A process without its
+// program's memory is on its way out, and is waited for.
+func (l *Lab) foreignProcesses(ctx context.Context) ([]string, error) {
 	inodes := map[uint64]bool{}
 	for _, ns := range l.spec.namespaces() {
 		var st syscall.Stat_t
@@ -135,6 +136,12 @@ func (l *Lab) foreignProcesses() ([]string, error) {
 		proc := filepath.Join("/proc", strconv.Itoa(pid))
 		var st syscall.Stat_t
 		if syscall.Stat(filepath.Join(proc, "ns/net"), &st) != nil || !inodes[st.Ino] {
+			continue
+		}
+		if _, err := os.Readlink(filepath.Join(proc, "exe")); err != nil {
+			if err := qemu.WaitPID(ctx, pid); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		comm, err := os.ReadFile(filepath.Join(proc, "comm"))
