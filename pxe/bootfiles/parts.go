@@ -43,45 +43,49 @@ const StageMarkPath = "/etc/ingot/stage2.unpacked"
 
 // secondStage packs the second stage, and tells where its parts are.
 func (p *packer) secondStage(ctx context.Context, s stages) ([]byte, StageRef, error) {
-	tables := newArchive()
-	tables.file(StageMarkPath[1:], 0o644, nil)
-	if err := p.packTables(tables, slices.Concat(s.first, s.second)); err != nil {
+	files, archives, err := p.secondArchives(ctx, s)
+	if err != nil {
 		return nil, StageRef{}, err
 	}
-	archives := map[string]*archive{"": tables}
-	names := []string{""}
-	for _, name := range s.second {
-		a := newArchive()
-		if err := p.pack(ctx, a, name, maps.Clone(p.firmware)); err != nil {
-			return nil, StageRef{}, err
-		}
-		file := p.moduleFile(p.tree.packedPath(name))
-		archives[file], names = a, append(names, file)
-	}
 	p.recipe.Log.Info("compressing kernel modules", "count", len(s.second))
-	packed := make([][]byte, len(names))
+	packed, paths := make([][]byte, len(files)), make([]string, len(files))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	parts := p.parts
-	p.parts = nil
-	paths := make([]string, len(names))
-	for i, name := range names {
+	for i, a := range archives {
 		group.Go(func() (err error) {
-			packed[i], paths[i], err = p.part(ctx, archives[name])
+			packed[i], paths[i], err = p.part(ctx, a)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, StageRef{}, err
 	}
-	p.parts = append(parts, paths...)
+	p.parts = append(p.parts, paths...)
 	ref := StageRef{Name: SecondStage}
-	for i, name := range names {
+	for i, file := range files {
 		sum := sha256.Sum256(packed[i])
-		ref.Parts = append(ref.Parts, StagePart{File: name, Offset: ref.SizeBytes, SizeBytes: int64(len(packed[i])), SHA256: hex.EncodeToString(sum[:])})
+		ref.Parts = append(ref.Parts, StagePart{File: file, Offset: ref.SizeBytes, SizeBytes: int64(len(packed[i])), SHA256: hex.EncodeToString(sum[:])})
 		ref.SizeBytes += int64(len(packed[i]))
 	}
 	return slices.Concat(packed...), ref, nil
+}
+
+// secondArchives are the tables, and each module that the first stage has not.
+func (p *packer) secondArchives(ctx context.Context, s stages) (files []string, archives []*archive, err error) {
+	tables := newArchive()
+	tables.file(StageMarkPath[1:], 0o644, nil)
+	if err := p.packTables(tables, slices.Concat(s.first, s.second)); err != nil {
+		return nil, nil, err
+	}
+	files, archives = append(files, ""), append(archives, tables)
+	for _, name := range s.second {
+		a := newArchive()
+		if err := p.pack(ctx, a, name, maps.Clone(p.firmware)); err != nil {
+			return nil, nil, err
+		}
+		files, archives = append(files, p.moduleFile(p.tree.packedPath(name))), append(archives, a)
+	}
+	return files, archives, nil
 }
 
 // compressed is part, remembered as one that this build has use for.
