@@ -96,8 +96,9 @@ type EventStore interface {
 	PutSightings(ctx context.Context, s []Sighting) error
 	// Sightings of the MACs given, newest first.
 	Sightings(ctx context.Context, macs []MAC) ([]Sighting, error)
-	// TrimSightings keeps the newest n rows of MACs that no machine has.
-	TrimSightings(ctx context.Context, n int) error
+	// TrimSightings keeps the newest n rows of MACs that no machine has, and of the
+	// others those that were seen after before.
+	TrimSightings(ctx context.Context, n int, before time.Time) error
 }
 
 // EventQuery chooses events. The zero value is all of them.

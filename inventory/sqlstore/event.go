@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"ingot/inventory"
 )
@@ -115,9 +116,12 @@ func (x *tx) Sightings(ctx context.Context, macs []inventory.MAC) ([]inventory.S
 }
 
 // TrimSightings implements inventory.EventStore.
-func (x *tx) TrimSightings(ctx context.Context, n int) error {
+func (x *tx) TrimSightings(ctx context.Context, n int, before time.Time) error {
 	_, err := x.exec(ctx, `DELETE FROM sightings WHERE mac NOT IN (SELECT mac FROM macs) AND last < (
 		SELECT COALESCE(MIN(last), 0) FROM (SELECT last FROM sightings WHERE mac NOT IN (SELECT mac FROM macs) ORDER BY last DESC LIMIT ?) AS newest)`, n)
+	if err == nil {
+		_, err = x.exec(ctx, `DELETE FROM sightings WHERE last < ?`, before.UnixNano())
+	}
 	if err != nil {
 		return fmt.Errorf("trim sightings: %w", err)
 	}

@@ -414,7 +414,11 @@ func sightings(t *testing.T, s inventory.Store) {
 				return err
 			}
 		}
-		return x.TrimSightings(ctx, 5)
+		old := inventory.Sighting{MAC: known, Kind: inventory.SawOffer, Count: 1, First: t0.Add(-2 * time.Hour), Last: t0.Add(-time.Hour)}
+		if err := x.PutSightings(ctx, []inventory.Sighting{old}); err != nil {
+			return err
+		}
+		return x.TrimSightings(ctx, 5, t0)
 	})
 	view(t, s, func(ctx context.Context, x inventory.Tx) error {
 		got, err := x.Sightings(ctx, []inventory.MAC{known})

@@ -21,8 +21,10 @@ const (
 	maxDiscovered   = 1000
 	maxPending      = 8192
 	keepUnknownRows = 2000
-	flushEvery      = time.Second
-	trimEvery       = 10 * time.Second
+	// keepKnown is how long sightings of a machine are evidence of anything.
+	keepKnown  = 90 * 24 * time.Hour
+	flushEvery = time.Second
+	trimEvery  = 10 * time.Second
 	// Sightings are stored chunkRows in a transaction, so that a lease does not wait for
 	// long, and chunkMax times in a flush; the others wait for the next.
 	chunkRows = 16
@@ -225,7 +227,7 @@ func (r *Recorder) flush(ctx context.Context, chunks int) {
 		return
 	}
 	r.trimmed = r.now()
-	err := r.store.Update(ctx, func(x inventory.Tx) error { return x.TrimSightings(ctx, keepUnknownRows) })
+	err := r.store.Update(ctx, func(x inventory.Tx) error { return x.TrimSightings(ctx, keepUnknownRows, r.now().Add(-keepKnown)) })
 	if err != nil {
 		r.log.Error("trim sightings", "err", err)
 	}
