@@ -122,13 +122,14 @@ func (s *Server) send(out outgoing) {
 		return
 	}
 	packet := fitMessage(out.reply, out.req)
+	at := s.cfg.Now() // before it leaves: what the client does next is seen later
 	if err := s.transmit(out, packet); err != nil {
 		s.log.Warn("send reply", "mac", out.req.mac, "interface", out.req.from.link.Name, "err", err)
 		s.saw(out.req, inventory.SawIgnored, "reply could not be sent", inventory.SightingValues{Network: out.net, Error: err.Error()})
 		return
 	}
 	s.stats.Answered.Add(1)
-	s.sawReply(out)
+	s.sawReply(out, at)
 }
 
 func (s *Server) transmit(out outgoing, packet []byte) error {
@@ -158,7 +159,7 @@ var replySightings = map[dhcpv4.MessageType]inventory.SightingKind{
 	dhcpv4.MessageTypeNak:   inventory.SawNak,
 }
 
-func (s *Server) sawReply(out outgoing) {
+func (s *Server) sawReply(out outgoing, at time.Time) {
 	v := inventory.SightingValues{Network: out.net, Error: out.note}
 	if ip := addr(out.reply.YourIPAddr); ip.IsValid() {
 		v.IP = ip.String()
@@ -168,5 +169,5 @@ func (s *Server) sawReply(out outgoing) {
 	if kind == dhcpv4.MessageTypeNak {
 		detail = string(out.reply.Options.Get(dhcpv4.OptionMessage))
 	}
-	s.saw(out.req, replySightings[kind], detail, v)
+	s.sawAt(at, out.req, replySightings[kind], detail, v)
 }

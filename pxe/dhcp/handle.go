@@ -159,7 +159,10 @@ func (r *request) client() client { return client{r.mac, r.clientID} }
 
 // saw reports a sighting of the client.
 func (s *Server) saw(r *request, kind inventory.SightingKind, detail string, v inventory.SightingValues) {
-	now := s.cfg.Now()
+	s.sawAt(s.cfg.Now(), r, kind, detail, v)
+}
+
+func (s *Server) sawAt(at time.Time, r *request, kind inventory.SightingKind, detail string, v inventory.SightingValues) {
 	if r.giaddr.IsValid() {
 		v.Relay = r.giaddr.String()
 	}
@@ -170,7 +173,7 @@ func (s *Server) saw(r *request, kind inventory.SightingKind, detail string, v i
 			v.Arch = &arch
 		}
 	}
-	s.cfg.Observer.Saw(inventory.Sighting{MAC: r.mac, Kind: kind, Detail: detail, Count: 1, First: now, Last: now, Values: v})
+	s.cfg.Observer.Saw(inventory.Sighting{MAC: r.mac, Kind: kind, Detail: detail, Count: 1, First: at, Last: at, Values: v})
 }
 
 var requestSightings = map[dhcpv4.MessageType]inventory.SightingKind{

@@ -64,6 +64,8 @@ func newRig(t testing.TB, networks ...inventory.Network) *rig {
 type memoryConn struct {
 	mu   sync.Mutex
 	sent []sentPacket
+	// onSend is called before a packet is kept; nil for nothing.
+	onSend func()
 }
 
 type sentPacket struct {
@@ -80,6 +82,9 @@ func (c *memoryConn) Read([]byte) (int, netip.AddrPort, netip.Addr, error) {
 func (c *memoryConn) Write(b []byte, source netip.Addr, dest netip.AddrPort) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.onSend != nil {
+		c.onSend()
+	}
 	c.sent = append(c.sent, sentPacket{data: slices.Clone(b), source: source, dest: dest})
 	return nil
 }
