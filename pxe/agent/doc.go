@@ -14,8 +14,8 @@
 // installation or the order says overwrite. A marker near the disk's end records
 // installation, machine and generation before the first byte and after the last, and
 // between them how far the writing has come: after a power cut the same order goes on
-// there, once what stands on the disk was read back and hashed. An
-// order of an older generation than the marker's is refused, and one that the marker
-// says is complete is not carried out again. So neither a restored backup of the
-// server nor a replayed order can re-image a machine.
+// there, once what stands on the disk was read back and hashed. An order of an older
+// generation than the marker's is refused, and one that the marker says is complete is
+// not carried out again. So neither a restored backup of the server nor a replayed order
+// can re-image a machine.
 package agent

@@ -14,7 +14,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,16 +100,17 @@ func stageRoot(t testing.TB, files []string, parts [][]byte) string {
 
 // cutter serves data, but cuts its first answers after some bytes.
 type cutter struct {
-	data   []byte
-	cuts   int
-	ranges []string
+	data []byte
+	// cuts is how many answers are cut, after so many bytes.
+	cuts, after int
+	ranges      []string
 }
 
 func (c *cutter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.ranges = append(c.ranges, r.Header.Get("Range"))
 	if c.cuts > 0 {
 		c.cuts--
-		w = &short{ResponseWriter: w, left: len(c.data) / 3}
+		w = &short{ResponseWriter: w, left: c.after}
 	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(c.data))
 }
@@ -136,15 +136,17 @@ func testFetcher(s *httptest.Server) fetcher { return fetcher{s.Client(), time.M
 // TestStage: only what is asked for is fetched, in spite of cuts, and once.
 func TestStage(t *testing.T) {
 	files, parts := testParts(t)
-	c := &cutter{data: bytes.Join(parts, nil), cuts: 2}
+	c := &cutter{data: bytes.Join(parts, nil), cuts: 2, after: len(parts[0]) / 3}
 	srv := httptest.NewServer(c)
 	defer srv.Close()
 	s, err := openStage(t.Context(), stageRoot(t, files, parts), testFetcher(srv), srv.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.ranges[0] != fmt.Sprintf("bytes=0-%d", len(parts[0])-1) || slices.ContainsFunc(c.ranges, func(r string) bool { return !strings.HasSuffix(r, fmt.Sprint("-", len(parts[0])-1)) }) {
-		t.Errorf("asked for ranges %q: want the tables alone", c.ranges)
+	end := fmt.Sprint("-", len(parts[0])-1)
+	if len(c.ranges) != 3 || c.ranges[0] != "bytes=0"+end || !strings.HasSuffix(c.ranges[1], end) || !strings.HasSuffix(c.ranges[2], end) ||
+		c.ranges[1] == c.ranges[0] || c.ranges[1] == c.ranges[2] {
+		t.Errorf("asked for ranges %q: want the tables alone, and to go on where it was cut", c.ranges)
 	}
 	c.ranges = nil
 	for range 2 {
@@ -161,8 +163,8 @@ func TestStage(t *testing.T) {
 	if got, err := os.ReadFile(filepath.Join(s.root, "lib/firmware/hba-old.bin")); string(got) != "firmware" {
 		t.Errorf("firmware %q, %v", got, err)
 	}
-	if _, err := s.file(modulesDir + "/kernel/other.ko"); !errors.Is(err, fs.ErrNotExist) || s.failed() == nil {
-		t.Logf("a module of the first stage: %v", err)
+	if _, err := s.file(modulesDir + "/kernel/other.ko"); !errors.Is(err, fs.ErrNotExist) || s.failed() != nil {
+		t.Errorf("a module that is not in the stage: %v, and failed: %v", err, s.failed())
 	}
 }
 
@@ -195,6 +197,31 @@ func TestStageFails(t *testing.T) {
 			_, err := openStage(t.Context(), c.root(), testFetcher(srv), srv.URL)
 			if text := contains(err, c.want); text != "" {
 				t.Error(text)
+			}
+		})
+	}
+}
+
+// TestSpanOfBadServer: a server that sends all, or more than was asked for.
+func TestSpanOfBadServer(t *testing.T) {
+	for _, c := range []struct {
+		name, want string
+		status     int
+	}{
+		{"ignores the range", "200 OK to a request for a part", http.StatusOK},
+		{"sends more", "want at most 10", http.StatusPartialContent},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			calls := 0
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				calls++
+				w.WriteHeader(c.status)
+				_, _ = w.Write(make([]byte, 20))
+			}))
+			defer srv.Close()
+			_, err := testFetcher(srv).span(t.Context(), srv.URL, 5, 10)
+			if text := contains(err, c.want); text != "" || calls != 1 {
+				t.Errorf("%s after %d calls", text, calls)
 			}
 		})
 	}
