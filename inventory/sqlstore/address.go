@@ -18,26 +18,26 @@ func (x *tx) PutAddress(ctx context.Context, a inventory.Address) error {
 
 // PutAddresses implements inventory.AddressStore.
 func (x *tx) PutAddresses(ctx context.Context, as []inventory.Address) error {
-	// A statement must not name an address twice.
+	for together := distinct(as); together && len(as) >= addressGroup; as = as[addressGroup:] {
+		if err := x.putAddresses(ctx, putAddressGroup, as[:addressGroup]); err != nil {
+			return err
+		}
+	}
+	for _, a := range as {
+		if err := x.PutAddress(ctx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// distinct reports whether no address comes twice, which a statement can't have.
+func distinct(as []inventory.Address) bool {
 	seen := map[netip.Addr]bool{}
 	for _, a := range as {
 		seen[a.IP] = true
 	}
-	size := addressGroup
-	if len(seen) < len(as) {
-		size = 1
-	}
-	for len(as) > 0 {
-		query := putAddressGroup
-		if len(as) < addressGroup || size == 1 {
-			size, query = 1, putAddress
-		}
-		if err := x.putAddresses(ctx, query, as[:size]); err != nil {
-			return err
-		}
-		as = as[size:]
-	}
-	return nil
+	return len(seen) == len(as)
 }
 
 // addressColumns of each row; the condition has one more argument, the time.
@@ -69,12 +69,21 @@ func (x *tx) putAddresses(ctx context.Context, query string, as []inventory.Addr
 	}
 	n, err := x.exec(ctx, query, append(args, now.UnixNano())...)
 	if err != nil {
-		return fmt.Errorf("write %d addresses from %s: %w", len(as), as[0].IP, err)
+		return fmt.Errorf("write address %s: %w", joinIPs(as), err)
 	}
 	if n < int64(len(as)) {
-		return inventory.Conflict("address %s is taken", as[0].IP)
+		return inventory.Conflict("address %s is taken", joinIPs(as))
 	}
 	return nil
+}
+
+// joinIPs names the addresses of which one is meant.
+func joinIPs(as []inventory.Address) string {
+	ips := make([]string, len(as))
+	for i, a := range as {
+		ips[i] = a.IP.String()
+	}
+	return strings.Join(ips, " or ")
 }
 
 // addressGroup is how many addresses one statement writes where there are so many.

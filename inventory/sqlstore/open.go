@@ -33,6 +33,7 @@ type Store struct {
 	prepared map[string]*sql.Stmt
 }
 
+// hot are the texts of the prepared statements.
 var hot = []string{putAddress, putAddressGroup, sightingDoc, putSighting, nextEvent, putEvent}
 
 var _ inventory.Store = (*Store)(nil)

@@ -37,8 +37,8 @@ type StagePart struct {
 // StageRefPath is where the agent finds the StageRef.
 const StageRefPath = "/etc/ingot/stage2.json"
 
-// StageMarkPath exists where the second stage is unpacked: after the agent did it,
-// or from the start on a boot medium, which brings both stages.
+// StageMarkPath exists where the second stage is unpacked: on a boot medium, which brings
+// both stages.
 const StageMarkPath = "/etc/ingot/stage2.unpacked"
 
 // secondStage packs the second stage, and tells where its parts are.
@@ -86,13 +86,6 @@ func (p *packer) secondArchives(ctx context.Context, s stages) (files []string, 
 		files, archives = append(files, p.moduleFile(p.tree.packedPath(name))), append(archives, a)
 	}
 	return files, archives, nil
-}
-
-// compressed is part, remembered as one that this build has use for.
-func (p *packer) compressed(ctx context.Context, a *archive) ([]byte, error) {
-	data, path, err := p.part(ctx, a)
-	p.parts = append(p.parts, path)
-	return data, err
 }
 
 // part compresses an archive, or takes what an earlier build left at the path beside the

@@ -115,7 +115,9 @@ func (p *packer) firstStage(ctx context.Context, names []string) ([]byte, error)
 	if err := p.packTables(a, names); err != nil {
 		return nil, err
 	}
-	return p.compressed(ctx, a)
+	data, path, err := p.part(ctx, a)
+	p.parts = append(p.parts, path)
+	return data, err
 }
 
 // pack packs a module with its firmware, but for the files that are there already.

@@ -235,7 +235,7 @@ func (r *Recorder) flush(ctx context.Context, chunks int) {
 
 // due are the keys of up to n pending sightings.
 func (r *Recorder) due(n int) []sightingKey {
-	known, others := make([]sightingKey, 0, n), make([]sightingKey, 0, n)
+	var known, others []sightingKey
 	for key := range r.pending {
 		switch {
 		case r.table.Known(key.mac):

@@ -25,8 +25,9 @@ const (
 // any more. So what came by UDP waits for the agent's copy, and goes into the log when
 // there is none.
 type kernelLog struct {
-	*journal.Journal
-	now  func() time.Time
+	journal *journal.Journal
+	now     func() time.Time
+
 	mu   sync.Mutex
 	held map[string][]heldMessage
 }
@@ -37,13 +38,13 @@ type heldMessage struct {
 }
 
 func newKernelLog(j *journal.Journal, now func() time.Time) *kernelLog {
-	return &kernelLog{Journal: j, now: now, held: map[string][]heldMessage{}}
+	return &kernelLog{journal: j, now: now, held: map[string][]heldMessage{}}
 }
 
 // Append adds what an agent sent to its machine's log.
 func (k *kernelLog) Append(machine string, text []byte) error {
 	k.came(machine, text)
-	return k.Journal.Append(machine, text)
+	return k.journal.Append(machine, text)
 }
 
 // came forgets the messages that the agent has sent now.
@@ -115,7 +116,7 @@ func (k *kernelLog) release(machine string, waited time.Duration) error {
 }
 
 func (k *kernelLog) write(machine, text string) error {
-	return k.Journal.Append(machine, []byte("netconsole: "+strings.TrimRight(text, "\n")+"\n"))
+	return k.journal.Append(machine, []byte("netconsole: "+strings.TrimRight(text, "\n")+"\n"))
 }
 
 // releaseAll does so for all machines.
