@@ -1,7 +1,6 @@
 package dhcp
 
 import (
-	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -9,8 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime/pprof"
 	"slices"
 	"strconv"
 	"sync"
@@ -19,14 +16,10 @@ import (
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
-
-	"ingot/inventory"
-	"ingot/inventory/sqlstore"
 )
 
 // loadResult is what a load generator measured.
 type loadResult struct {
-	Server    string
 	Clients   int
 	Exchanges int
 	Failed    int
@@ -35,9 +28,9 @@ type loadResult struct {
 }
 
 // TestLoad measures full exchanges (four packets, a fresh MAC each) through a veth as a
-// relay, with leases in SQLite and the address probe on. It runs for DHCP_LOAD_SECONDS
-// with DHCP_LOAD_CLIENTS at once. DHCP_LOAD_COMMAND is another server to measure
-// instead: it runs in the namespace, where boot0 has 10.0.0.1/8.
+// relay. DHCP_LOAD_COMMAND is the server: it runs in a namespace where boot0 has
+// 10.0.0.1/8, and has printed DHCP_LOAD_READY when it is up. The load runs for
+// DHCP_LOAD_SECONDS with DHCP_LOAD_CLIENTS at once.
 func TestLoad(t *testing.T) {
 	if os.Getenv("DHCP_LOAD_TARGET") != "" {
 		generate(t)
@@ -55,76 +48,15 @@ func TestLoad(t *testing.T) {
 	sh(t, "ip", "link", "set", "lo", "up")
 	sh(t, "ip", "addr", "add", "10.0.0.1/8", "dev", "boot0")
 	client.run("ip", "addr", "add", "10.0.0.2/8", "dev", "eth0")
-	name := "ingot"
-	if command := os.Getenv("DHCP_LOAD_COMMAND"); command != "" {
-		name = filepath.Base(command)
-		startDaemon(t, exec.Command("sh", "-c", command), os.Getenv("DHCP_LOAD_READY"))
-	} else {
-		serveLoad(t)
-	}
+	command := os.Getenv("DHCP_LOAD_COMMAND")
+	startDaemon(t, exec.Command("sh", "-c", command), os.Getenv("DHCP_LOAD_READY"))
 	gen := client.command(os.Args[0], "-test.run=^TestLoad$", "-test.timeout=10m")
-	gen.Env = append(os.Environ(), "DHCP_LOAD_TARGET=10.0.0.1", "DHCP_LOAD_NAME="+name)
+	gen.Env = append(os.Environ(), "DHCP_LOAD_TARGET=10.0.0.1")
 	out, err := gen.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// serveLoad runs our server on boot0.
-func serveLoad(t *testing.T) {
-	t.Helper()
-	store, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "ingot.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	net := inventory.Network{Name: "load", Subnet: netip.MustParsePrefix("10.0.0.0/8"), DHCP: inventory.DHCPAuthoritative,
-		AnyClient: true, LeaseTime: time.Hour, Pools: []inventory.AddressRange{{First: ip("10.1.0.0"), Last: ip("10.250.255.255")}}}
-	r := newRig(t, net)
-	r.s.cfg.Leases = storeLeases{store}
-	r.s.cfg.Observer = nothing{}
-	if path := os.Getenv("DHCP_LOAD_PROFILE"); path != "" {
-		profile(t, path)
-	}
-	serveHere(t, r, "boot0")
-	eventually(t, "stock", func() bool {
-		r.s.mu.Lock()
-		defer r.s.mu.Unlock()
-		return len(r.s.byName["load"].stock.at) > 0
-	})
-	t.Cleanup(func() {
-		t.Logf("received %d, dropped %d, answered %d, %d leases in %d commits", r.s.stats.Received.Load(), r.s.stats.Dropped.Load(),
-			r.s.stats.Answered.Load(), r.s.stats.Committed.Load(), r.s.stats.Commits.Load())
-	})
-}
-
-// profile writes a CPU profile of the server.
-func profile(t *testing.T, path string) {
-	t.Helper()
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { pprof.StopCPUProfile(); _ = f.Close() })
-}
-
-// storeLeases keeps leases in a Store.
-type storeLeases struct{ store inventory.Store }
-
-func (l storeLeases) Addresses(ctx context.Context) (rows []inventory.Address, err error) {
-	err = l.store.View(ctx, func(x inventory.Tx) error {
-		rows, err = x.Addresses(ctx, "")
-		return err
-	})
-	return rows, err
-}
-
-func (l storeLeases) Commit(ctx context.Context, rows []inventory.Address) error {
-	return l.store.Update(ctx, func(x inventory.Tx) error { return x.PutAddresses(ctx, rows) })
 }
 
 // generator is a relay with many clients behind it.
@@ -158,7 +90,6 @@ func generate(t *testing.T) {
 	go g.receive()
 	g.run(3 * time.Second) // warm up
 	res := g.run(time.Duration(seconds) * time.Second)
-	res.Server = os.Getenv("DHCP_LOAD_NAME")
 	out, err := json.Marshal(res)
 	if err != nil {
 		t.Fatal(err)
