@@ -457,6 +457,11 @@ func TestExecutorFails(t *testing.T) {
 	w.deploy(lifecycle.DeployOrder{})
 	w.pass(time.Second)
 	w.want(inventory.Deploying, inventory.PhasePrepare)
+	before := w.machine().Revision
+	w.pass(time.Second)
+	if now := w.machine().Revision; now != before {
+		t.Errorf("the machine was written %d times while its failure stood", now-before)
+	}
 	if n := strings.Count(strings.Join(w.timeline(), "\n"), "boot failed: BMC does not answer"); n != 1 {
 		t.Errorf("the failure was told %d times, want once", n)
 	}
