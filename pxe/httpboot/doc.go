@@ -10,5 +10,6 @@
 // Files go out by sendfile(2). That needs a *net.TCPConn under the response and a file
 // with a descriptor above it, through every layer between: the response wrapper here
 // passes io.ReaderFrom on, and connections are counted without being wrapped. Losing it
-// costs twice the CPU for each byte.
+// costs twice the CPU for each byte. A connection is corked while a file goes out: that
+// halves the segments.
 package httpboot

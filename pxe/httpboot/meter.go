@@ -19,6 +19,7 @@ const (
 // io.ReaderFrom, and with it sendfile.
 type meter struct {
 	http.ResponseWriter
+	cork   cork
 	status int
 	bytes  int64
 	// err is the first error of a write.
@@ -53,6 +54,8 @@ func (m *meter) ReadFrom(src io.Reader) (int64, error) {
 		return io.Copy(writeOnly{m}, src)
 	}
 	m.begin()
+	m.cork.in()
+	defer m.cork.out()
 	from, left := src, int64(-1)
 	limited, isLimited := src.(*io.LimitedReader)
 	if isLimited {

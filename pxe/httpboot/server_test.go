@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -292,7 +293,8 @@ func TestZeroCopyPath(t *testing.T) {
 	}
 }
 
-// TestSendfile looks at the system calls themselves.
+// TestSendfile looks at the system calls themselves: the socket is corked, the file goes
+// out, and the cork is taken out again.
 func TestSendfile(t *testing.T) {
 	if os.Getenv("HTTPBOOT_SERVE") != "" {
 		serveOnce(t)
@@ -302,7 +304,7 @@ func TestSendfile(t *testing.T) {
 		t.Skipf("needs strace: %v", err)
 	}
 	trace := filepath.Join(t.TempDir(), "trace")
-	cmd := exec.Command("strace", "-f", "-e", "trace=sendfile", "-o", trace, os.Args[0], "-test.run=^TestSendfile$")
+	cmd := exec.Command("strace", "-f", "-e", "trace=sendfile,setsockopt", "-o", trace, os.Args[0], "-test.run=^TestSendfile$")
 	cmd.Env = append(os.Environ(), "HTTPBOOT_SERVE=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		if strings.Contains(string(out), "PTRACE") || strings.Contains(string(out), "ptrace") {
@@ -314,10 +316,12 @@ func TestSendfile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(string(calls), "sendfile("); n == 0 {
-		t.Errorf("no sendfile call:\n%s", calls)
+	if !corked.Match(calls) {
+		t.Errorf("not cork, sendfile, uncork:\n%s", calls)
 	}
 }
+
+var corked = regexp.MustCompile(`(?s)TCP_CORK, \[1\].*sendfile\(.*TCP_CORK, \[0\]`)
 
 // serveOnce serves one file to a client that drops it.
 func serveOnce(t *testing.T) {
