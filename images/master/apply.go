@@ -13,10 +13,11 @@ import (
 // ApplyOptions says how an image is written. The zero value is right for most.
 type ApplyOptions struct {
 	// Workers is how many ranges are fetched, decoded and written at once, each
-	// over a connection and with two buffers of ChunkBytes. 0 is two for each
-	// CPU, so that one waits for the disk while another decodes, and at most 16.
+	// over a connection and with two buffers of ChunkBytes. 0 is three for each
+	// CPU, so that some wait for the disk while others decode, and at most 16.
 	Workers int
-	// RangeBytes is the most that one request asks for; 0 is 8 MiB.
+	// RangeBytes is the most that one request asks for; 0 is 4 MiB: little enough that
+	// the workers end at about the same time.
 	RangeBytes int64
 	// Stall is how long a request may bring nothing before it is given up and
 	// asked again; 0 is 30 s.
@@ -55,10 +56,10 @@ type Progress struct {
 
 func (o ApplyOptions) withDefaults() ApplyOptions {
 	if o.Workers <= 0 {
-		o.Workers = min(2*runtime.GOMAXPROCS(0), 16)
+		o.Workers = min(3*runtime.GOMAXPROCS(0), 16)
 	}
 	if o.RangeBytes <= 0 {
-		o.RangeBytes = 8 << 20
+		o.RangeBytes = 4 << 20
 	}
 	if o.Stall <= 0 {
 		o.Stall = 30 * time.Second

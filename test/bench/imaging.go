@@ -15,7 +15,8 @@ import (
 )
 
 // imagingContests: a disk that is mostly empty, from HTTP on loopback to a block device
-// (a loop device over a file that is one hole), until it is on disk.
+// (a loop device over a file that is one hole), until it is on disk. The loop device
+// goes past the page cache of its file: a real disk has no second page cache below it.
 func imagingContests(ctx context.Context, b *bench) ([]*contest, error) {
 	sizeMiB, dataMiB := int64(4096), int64(700)
 	if b.quick {
@@ -155,7 +156,7 @@ func (b *bench) image(ctx context.Context, dir string, size int64, check bool, w
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.Remove(backing)) }()
-	out, _, err := b.command(ctx, nil, "losetup", "--find", "--show", backing)
+	out, _, err := b.command(ctx, nil, "losetup", "--direct-io=on", "--find", "--show", backing)
 	if err != nil {
 		return nil, err
 	}
