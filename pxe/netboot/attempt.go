@@ -46,7 +46,7 @@ func (r *Recorder) refusedLoader(ctx context.Context, old *attempt, b bootSeen) 
 		return nil
 	}
 	next := r.table.reject(b.client.MAC, old.boot.client.Arch, old.chain)
-	r.count(inventory.Sighting{MAC: b.client.MAC, Kind: inventory.SawChainRejected, Detail: old.file, Count: 1, First: b.at, Last: b.at})
+	r.count(&inventory.Sighting{MAC: b.client.MAC, Kind: inventory.SawChainRejected, Detail: old.file, Count: 1, First: b.at, Last: b.at})
 	if !r.table.Known(b.client.MAC) {
 		return nil
 	}
@@ -154,10 +154,10 @@ func (r *Recorder) whose(f FileSeen) inventory.MAC {
 	return r.byIP[f.Client]
 }
 
-func fileSighting(mac inventory.MAC, f FileSeen) inventory.Sighting {
+func fileSighting(mac inventory.MAC, f FileSeen) *inventory.Sighting {
 	kinds := map[inventory.FileOutcome]inventory.SightingKind{inventory.FileDone: inventory.SawFileDone, inventory.FileStopped: inventory.SawFileStopped,
 		inventory.FileNotFound: inventory.SawFileNotFound, inventory.FileProbe: inventory.SawFileProbe}
-	return inventory.Sighting{MAC: mac, Kind: kinds[f.Outcome], Detail: f.File, Count: 1, First: f.At, Last: f.At,
+	return &inventory.Sighting{MAC: mac, Kind: kinds[f.Outcome], Detail: f.File, Count: 1, First: f.At, Last: f.At,
 		Values: inventory.SightingValues{Protocol: f.Protocol, Block: f.Block, Bytes: f.Bytes, TotalBytes: f.TotalBytes, Error: f.Error, IP: f.Client.String()}}
 }
 
@@ -208,7 +208,7 @@ func (r *Recorder) scriptServed(ctx context.Context, s scriptSeen) error {
 	if a := r.attempts[s.mac]; a != nil {
 		a.followed, a.last = true, s.at
 	}
-	r.count(inventory.Sighting{MAC: s.mac, Kind: inventory.SawScript, Detail: s.name, Count: 1, First: s.at, Last: s.at,
+	r.count(&inventory.Sighting{MAC: s.mac, Kind: inventory.SawScript, Detail: s.name, Count: 1, First: s.at, Last: s.at,
 		Values: inventory.SightingValues{Answer: s.script.Answer}})
 	a := r.attempts[s.mac]
 	if a == nil {

@@ -176,7 +176,7 @@ func (r *Recorder) record(ctx context.Context, o observation) {
 	var err error
 	switch {
 	case o.sighting != nil:
-		r.count(*o.sighting)
+		r.count(o.sighting)
 	case o.boot != nil:
 		err = r.bootStarted(ctx, *o.boot)
 	case o.file != nil:
@@ -190,8 +190,8 @@ func (r *Recorder) record(ctx context.Context, o observation) {
 }
 
 // count coalesces a sighting until the next flush.
-func (r *Recorder) count(s inventory.Sighting) {
-	r.row(&s)
+func (r *Recorder) count(s *inventory.Sighting) {
+	r.row(s)
 	key := sightingKey{s.MAC, s.Kind, s.Detail}
 	if old, ok := r.pending[key]; ok {
 		old.Count += s.Count
@@ -201,7 +201,7 @@ func (r *Recorder) count(s inventory.Sighting) {
 	if len(r.pending) >= maxPending && !r.table.Known(s.MAC) {
 		return
 	}
-	r.pending[key] = &s
+	r.pending[key] = s
 }
 
 // flush stores what is pending, of known machines first: up to chunks transactions.
