@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"ingot/inventory"
@@ -40,6 +41,8 @@ type Recorder struct {
 	now   func() time.Time
 	log   *slog.Logger
 	queue chan observation
+	// full is set while no more sightings of unknown MACs are taken.
+	full atomic.Bool
 	// owned by Run:
 	attempts map[inventory.MAC]*attempt
 	byIP     map[netip.Addr]inventory.MAC
@@ -111,8 +114,14 @@ func NewRecorder(t *Table, s inventory.Store, now func() time.Time, log *slog.Lo
 		streaks: map[streakKey]*streak{}}
 }
 
-// Saw records a sighting. It never blocks.
-func (r *Recorder) Saw(s inventory.Sighting) { r.put(observation{sighting: &s}) }
+// Saw records a sighting. It never blocks. In a flood those of unknown MACs are left out.
+func (r *Recorder) Saw(s inventory.Sighting) {
+	if r.full.Load() && !r.table.Known(s.MAC) {
+		return
+	}
+	seen := s // what is left out is not worth an allocation
+	r.put(observation{sighting: &seen})
+}
 
 // SawBoot records that a client asked to boot and what it was offered.
 func (r *Recorder) SawBoot(c Client, class string, o Offer) {
@@ -202,6 +211,7 @@ func (r *Recorder) count(s *inventory.Sighting) {
 		return
 	}
 	r.pending[key] = s
+	r.full.Store(len(r.pending) >= maxPending)
 }
 
 // flush stores what is pending, of known machines first: up to chunks transactions.
@@ -222,6 +232,7 @@ func (r *Recorder) flush(ctx context.Context, chunks int) {
 		for _, key := range keys {
 			delete(r.pending, key)
 		}
+		r.full.Store(len(r.pending) >= maxPending)
 	}
 	if r.now().Sub(r.trimmed) < trimEvery {
 		return
