@@ -8,6 +8,7 @@
 //	blobs/sha256/HEX/manifest.json  the master's manifest, HEX its SHA-256
 //	blobs/sha256/HEX/data           the master's data file
 //	blobs/sha256/HEX/image.json     name, version and origin (inventory.Image)
+//	derived/HEX.FORMAT/disk         the image as qcow2, vmdk or vhdx; derived.json beside it
 //	channels/NAME.json              channel → digest
 //	tmp/                            imports under way
 //

@@ -31,13 +31,15 @@ type Store struct {
 	now func() time.Time
 
 	mu sync.Mutex // serialises what renames: publish, delete, channel moves
+	// deriving is entered with digest and format.
+	deriving turns
 }
 
 // NewStore opens the store in dir and makes the folders that are missing. Remains
 // of imports that were cut short are removed; those of a running process are not.
 func NewStore(dir string) (*Store, error) {
 	s := &Store{dir: dir, now: time.Now}
-	for _, sub := range []string{s.blobs(), s.channels(), s.temp()} {
+	for _, sub := range []string{s.blobs(), s.channels(), s.temp(), filepath.Join(s.dir, "derived")} {
 		if err := os.MkdirAll(sub, 0o755); err != nil {
 			return nil, fmt.Errorf("open image store: %w", err)
 		}
@@ -166,6 +168,9 @@ func (s *Store) Delete(ctx context.Context, digest string) error {
 	}
 	if err == nil {
 		err = syncDir(s.blobs())
+	}
+	for format := range convertOptions {
+		err = errors.Join(err, os.RemoveAll(s.derived(digest, format)))
 	}
 	if err := errors.Join(err, os.RemoveAll(trash)); err != nil {
 		return fmt.Errorf("delete image %s: %w", digest, err)
