@@ -26,6 +26,7 @@ type Tx interface {
 	AddressStore
 	EventStore
 	CatalogStore
+	HostStore
 	SettingStore
 }
 
@@ -122,6 +123,18 @@ type CatalogStore interface {
 	DeleteImage(ctx context.Context, digest string) error
 	Channels(ctx context.Context) ([]Channel, error)
 	PutChannel(ctx context.Context, c Channel) error
+}
+
+// HostStore keeps hypervisors' hosts.
+type HostStore interface {
+	Hosts(ctx context.Context) ([]Host, error)
+	Host(ctx context.Context, name string) (Host, error)
+	PutHost(ctx context.Context, h Host) error
+	DeleteHost(ctx context.Context, name string) error
+	// HostSecret is the host's secret as PutHostSecret was given it: sealed
+	// (inventory/secret). It is empty when there is none.
+	HostSecret(ctx context.Context, name string) ([]byte, error)
+	PutHostSecret(ctx context.Context, name string, sealed []byte) error
 }
 
 // SettingStore keeps small values that belong to the whole installation.

@@ -1,5 +1,6 @@
 // Package secret holds the installation's key file: it signs statements that come back
-// to the server later (a phone-home's token), so that nothing about them needs storing.
+// to the server later (a phone-home's token), so that nothing about them needs storing,
+// and seals what must be stored (a host's password).
 package secret
 
 import (

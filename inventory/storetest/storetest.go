@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(testing.TB) inventory.Store) {
 		"rollback":              rollback,
 		"view sees no writes":   viewIsSnapshot,
 		"catalog":               catalog,
+		"hosts":                 hosts,
 		"delete takes children": deleteTakesChildren,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
