@@ -24,6 +24,9 @@ const (
 	EventWritten      EventKind = "machine.written"
 	EventPhoneHome    EventKind = "machine.phone-home"
 	EventDeleted      EventKind = "machine.deleted"
+	EventPlaced       EventKind = "vm.placed"
+	EventVMMade       EventKind = "vm.made"
+	EventVMGone       EventKind = "vm.gone"
 	EventBoot         EventKind = "boot.started"
 	EventBootFile     EventKind = "boot.file"
 	EventBootScript   EventKind = "boot.script"
@@ -117,6 +120,9 @@ var payloads = map[EventKind]func(json.RawMessage) (Payload, error){
 	EventWritten:      decoder[Written](),
 	EventPhoneHome:    decoder[PhonedHome](),
 	EventDeleted:      decoder[Deleted](),
+	EventPlaced:       decoder[Placed](),
+	EventVMMade:       decoder[VMMade](),
+	EventVMGone:       decoder[VMGone](),
 	EventBoot:         decoder[BootStarted](),
 	EventBootFile:     decoder[BootFile](),
 	EventBootScript:   decoder[BootScript](),

@@ -75,6 +75,8 @@ type Spec struct {
 	NetworkFirst bool `json:"networkFirst,omitempty"`
 	// Chain overrides the choice of boot chain for this machine.
 	Chain BootChain `json:"chain,omitempty"`
+	// VM is what is wanted of a virtual machine, nil for metal.
+	VM *VMSpec `json:"vm,omitempty"`
 	// Generation counts the deploy, wipe and release orders ever given.
 	Generation int64 `json:"generation"`
 }
@@ -122,6 +124,8 @@ type Status struct {
 	Claim     *Claim    `json:"claim,omitempty"`
 	// Report is the last result that the agent or driver gave, by generation.
 	Report *Report `json:"report,omitempty"`
+	// VM is what a virtual machine's host has of it, nil before it was made.
+	VM *VMStatus `json:"vm,omitempty"`
 	// PhoneHome is the installed system's own word, nil before it came.
 	PhoneHome *PhoneHome `json:"phoneHome,omitempty"`
 	// FirstBootNone is set when the image being deployed has nobody to phone home.

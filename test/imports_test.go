@@ -48,6 +48,9 @@ var packages = []row{
 	{"images", foundation + "images/master", ""},
 	{"images/master", "", ""},
 	{"images/build", foundation + "images/master images hypervisor/qemu", ""},
+	{"hypervisor", "inventory", ""},
+	{"hypervisor/drivertest", "inventory hypervisor", ""},
+	{"hypervisor/fleet", foundation + "hypervisor", ""},
 	{"hypervisor/qemu", "", ""},
 	{"pxe", "inventory pxe/dhcp pxe/tftp pxe/httpboot pxe/netboot pxe/bootfiles pxe/agentapi", ""},
 	{"pxe/dhcp", "inventory", ""},
@@ -69,12 +72,9 @@ var planned = []row{
 	{"inventory/job", "inventory", ""},
 	{"inventory/sqlstore/river", "inventory inventory/job inventory/sqlstore", ""},
 	{"inventory/web", "inventory inventory/api inventory/rack", ""},
-	{"hypervisor", "inventory", ""},
-	{"hypervisor/drivertest", "inventory hypervisor", ""},
 	{"hypervisor/libvirt/...", "inventory hypervisor hypervisor/libvirt/...", ""},
 	{"hypervisor/vsphere/...", "inventory hypervisor hypervisor/vsphere/...", ""},
 	{"hypervisor/hyperv/...", "inventory hypervisor hypervisor/hyperv/...", ""},
-	{"hypervisor/fleet", foundation + "hypervisor", ""},
 	{"pxe/bmc", "inventory", ""},
 	{"pxe/bmc/...", "inventory pxe/bmc", ""},
 	{"pxe/bmc/sim", "inventory", ""},
@@ -95,7 +95,7 @@ var pins = []pin{
 	{"github.com/spf13/cobra", "cmd/ingot/cli"},
 	{"github.com/spf13/viper", "cmd/ingot/daemon"},
 	{"github.com/prometheus/client_golang", "cmd/ingot/daemon"},
-	{"github.com/google/go-cmp", "inventory/storetest"},
+	{"github.com/google/go-cmp", "inventory/storetest hypervisor/drivertest"},
 }
 
 // plannedPins hold as soon as such a module is used.

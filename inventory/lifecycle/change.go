@@ -19,7 +19,9 @@ type change struct {
 	// dry changes are for looking ahead: nothing is stored.
 	dry    bool
 	events []inventory.Payload
-	err    error
+	// gone takes the machine out of the inventory.
+	gone bool
+	err  error
 }
 
 func (c *change) add(p inventory.Payload) { c.events = append(c.events, p) }
@@ -75,6 +77,9 @@ func (c *change) store() error {
 	if err := c.x.PutMachine(c.ctx, c.m); err != nil {
 		return err
 	}
+	if c.gone {
+		c.add(inventory.Deleted{})
+	}
 	for _, p := range c.events {
 		e, err := inventory.NewEvent(c.m, c.now, p)
 		if err != nil {
@@ -83,6 +88,9 @@ func (c *change) store() error {
 		if _, err := c.x.AddEvent(c.ctx, e); err != nil {
 			return err
 		}
+	}
+	if c.gone {
+		return c.x.DeleteMachine(c.ctx, c.m.ID)
 	}
 	return nil
 }

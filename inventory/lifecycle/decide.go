@@ -22,13 +22,20 @@ func (l *Lifecycle) decide(m *inventory.Machine) action {
 	case inventory.Deploying:
 		return l.deploying(m)
 	case inventory.Releasing:
-		return l.working(m, inventory.PhaseWipe, func(c *change) { c.apply(inventory.TriggerWiped); c.m.Status.ImageDigest = "" })
+		return l.working(m, inventory.PhaseWipe, wiped)
 	case inventory.Rescue:
 		if m.Status.Phase == inventory.PhaseBoot && l.agentAlive(m) {
 			return func(c *change) { c.phase("") }
 		}
 	}
 	return nil
+}
+
+// wiped ends a release; a VM that was to go goes.
+func wiped(c *change) {
+	c.apply(inventory.TriggerWiped)
+	c.m.Status.ImageDigest = ""
+	c.gone = c.m.Spec.VM != nil && c.m.Spec.VM.Remove
 }
 
 func (l *Lifecycle) agentAlive(m *inventory.Machine) bool {
@@ -135,9 +142,18 @@ func (l *Lifecycle) reported(m *inventory.Machine, r *inventory.Report, work inv
 		return nil
 	}
 	return func(c *change) {
-		c.again(work, c.m.Status.Tries+1)
+		c.again(retried(m, work), c.m.Status.Tries+1)
 		c.m.Status.Report = nil
 	}
+}
+
+// retried is the phase that a failed piece of work begins again in. A VM is written by its
+// host while it is made.
+func retried(m *inventory.Machine, work inventory.Phase) inventory.Phase {
+	if m.Kind == inventory.KindVM && work == inventory.PhaseWrite {
+		return inventory.PhaseBoot
+	}
+	return work
 }
 
 // lost notices that the agent fell silent in the middle of work: back to waiting for a

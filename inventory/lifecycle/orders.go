@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -115,7 +116,7 @@ func mayWrite(m *inventory.Machine) error {
 // checkFit holds the order against the newest facts.
 func (c *change) checkFit(o DeployOrder, image inventory.Image) error {
 	if c.m.Kind != inventory.KindMetal {
-		return nil
+		return fitsVM(c.m.Spec.VM, image)
 	}
 	facts, err := c.x.Facts(c.ctx, c.m.ID, 0)
 	if err != nil {
@@ -138,6 +139,21 @@ func (c *change) checkFit(o DeployOrder, image inventory.Image) error {
 		return inventory.Invalid("image %s needs %s and disk %s has %s", image.Name, inventory.FormatBytes(need), disk.Name, inventory.FormatBytes(disk.SizeBytes))
 	}
 	return bootable(facts, image)
+}
+
+// fitsVM holds what is wanted of a VM against the image.
+func fitsVM(vm *inventory.VMSpec, image inventory.Image) error {
+	if root := vm.DiskBytes[0]; root != 0 && root < image.SizeBytes {
+		return inventory.Invalid("image %s needs a root disk of %s and %s were asked for", image.Name, inventory.FormatBytes(image.SizeBytes), inventory.FormatBytes(root))
+	}
+	mode := string(vm.Firmware)
+	if vm.SecureBoot {
+		mode = "secureboot"
+	}
+	if mode == "" || len(image.BootModes) == 0 || slices.Contains(image.BootModes, mode) {
+		return nil
+	}
+	return inventory.Invalid("image %s boots by %v, not by %s", image.Name, image.BootModes, mode)
 }
 
 // SeedRoomBytes is what a deploy needs at the disk's end beyond the image: the seed and
@@ -205,6 +221,56 @@ func (l *Lifecycle) Release(ctx context.Context, name, by string) (*inventory.Ma
 		c.m.Status.Report, c.m.Status.PhoneHome, c.m.Status.OrderedAt = nil, nil, c.now
 		c.m.Spec.Image, c.m.Spec.ImageDigest, c.m.Spec.UserData = "", "", []byte{}
 		c.add(inventory.Ordered{Order: "release", Generation: c.m.Spec.Generation, By: by})
+		c.apply(inventory.TriggerRelease)
+		return c.err
+	})
+}
+
+// Create takes a new VM into the inventory and orders its image onto it, in one step. A
+// host that is not in the inventory is inventory.ErrNotFound.
+func (l *Lifecycle) Create(ctx context.Context, m *inventory.Machine, o DeployOrder) error {
+	if err := errors.Join(inventory.CheckName(m.Name), m.Spec.VM.Check(), seed.CheckUserData(o.UserData)); err != nil {
+		return err
+	}
+	err := l.Store.Update(ctx, func(x inventory.Tx) error {
+		if host := m.Spec.VM.Host; host != inventory.AnyHost {
+			if _, err := x.Host(ctx, host); err != nil {
+				return err
+			}
+		}
+		image, err := ResolveImage(ctx, x, o.Image)
+		if err != nil {
+			return err
+		}
+		fresh := *m // the transaction may run twice
+		c := &change{ctx: ctx, x: x, m: &fresh, now: l.Now()}
+		if err := c.checkFit(o, image); err != nil {
+			return err
+		}
+		c.order(o, image)
+		if err := c.store(); err != nil {
+			return err
+		}
+		*m = fresh
+		return nil
+	})
+	l.Wake()
+	return err
+}
+
+// Remove takes a VM away: from its host first, then out of the inventory.
+func (l *Lifecycle) Remove(ctx context.Context, name, by string) (*inventory.Machine, error) {
+	return l.edit(ctx, name, func(c *change) error {
+		if c.m.Kind != inventory.KindVM {
+			return fmt.Errorf("machine %s is not a VM (ingot machine delete %s): %w", c.m.Name, c.m.Name, inventory.ErrUnsupported)
+		}
+		if err := mayWrite(c.m); err != nil {
+			return err
+		}
+		c.m.Spec.VM.Remove = true
+		c.m.Spec.Generation++
+		c.m.Status.Report, c.m.Status.PhoneHome = nil, nil
+		c.add(inventory.Ordered{Order: "remove", Generation: c.m.Spec.Generation, By: by})
 		c.apply(inventory.TriggerRelease)
 		return c.err
 	})

@@ -1,0 +1,306 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ingot/hypervisor"
+	"ingot/hypervisor/drivertest"
+	"ingot/hypervisor/fleet"
+	"ingot/inventory"
+	"ingot/inventory/lifecycle"
+	"ingot/inventory/sqlstore"
+)
+
+var goldenData = []byte(strings.Repeat("golden", 1000))
+
+var golden = inventory.Image{Name: "debian-12", Digest: "sha256:" + strings.Repeat("ab", 32), SizeBytes: 64 << 20, LogicalSectorBytes: 512,
+	BootModes: []string{"bios", "uefi"}, FirstBoot: "cloud-init"}
+
+func goldenImage(_ context.Context, i inventory.Image) (hypervisor.Image, error) {
+	return hypervisor.Image{Digest: i.Digest, Name: i.Name, SizeBytes: i.SizeBytes, BootModes: i.BootModes,
+		Open: func(context.Context, hypervisor.Format) (hypervisor.Artefact, error) {
+			return drivertest.Artefact(goldenData), nil
+		}}, nil
+}
+
+// TestMemoryHost holds the tests' own host to the contract, and the contract to a host
+// without tricks.
+func TestMemoryHost(t *testing.T) {
+	h := newMemoryHost()
+	image, _ := goldenImage(t.Context(), golden)
+	drivertest.Run(t, drivertest.Harness{
+		New:   func(_ *testing.T, owner string) hypervisor.Driver { return &memoryDriver{h, owner} },
+		Image: image,
+		Left: func(*testing.T) []string {
+			return append(slices.Sorted(maps.Keys(h.images)), slices.Sorted(maps.Keys(h.vms))...)
+		},
+		Vanish: func(_ *testing.T, vm hypervisor.VM) { delete(h.vms, vm.UUID) },
+		Fail: func(_ *testing.T, n int) func() bool {
+			h.failAt, h.failure = h.calls+n, errors.New("injected")
+			return func() bool {
+				hit := h.calls >= h.failAt
+				h.failAt = 0
+				return hit
+			}
+		},
+	})
+}
+
+// world is an inventory with hosts in memory, and what works on it.
+type world struct {
+	t     *testing.T
+	store inventory.Store
+	life  *lifecycle.Lifecycle
+	hosts map[string]*memoryHost
+	// secrets are what hosts were opened with.
+	mu      sync.Mutex
+	secrets map[string]string
+	stop    func()
+}
+
+func newWorld(t *testing.T, hosts ...string) *world {
+	t.Helper()
+	store, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "ingot.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, store: store, hosts: map[string]*memoryHost{}, secrets: map[string]string{}}
+	w.update(func(ctx context.Context, x inventory.Tx) error {
+		err := errors.Join(x.PutImage(ctx, golden), x.PutChannel(ctx, inventory.Channel{Name: golden.Name, Channel: "stable", Digest: golden.Digest}))
+		for _, name := range hosts {
+			w.hosts[name] = newMemoryHost()
+			err = errors.Join(err, x.PutHost(ctx, inventory.Host{Name: name, URL: "qemu+ssh://" + name + "/system"}), x.PutHostSecret(ctx, name, []byte("sealed")))
+		}
+		return err
+	})
+	w.start()
+	t.Cleanup(func() {
+		w.stop()
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+// start runs lifecycle and fleet, as a server does; stop ends them.
+func (w *world) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var f *fleet.Fleet
+	f = fleet.New(fleet.Config{Store: w.store, Now: time.Now, Image: goldenImage,
+		Open: func(_ context.Context, h inventory.Host, secret []byte) (hypervisor.Driver, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.secrets[h.Name] = string(secret)
+			return &memoryDriver{w.hosts[h.Name], "here"}, nil
+		},
+		Unseal: func(host string, sealed []byte) ([]byte, error) {
+			return []byte("un" + string(sealed) + " of " + host), nil
+		},
+		Seed: func(_ context.Context, m *inventory.Machine, _ inventory.Host, _ hypervisor.Driver) ([]byte, error) {
+			return []byte("seed of " + m.Name), nil
+		},
+		Woken: func() { w.life.Wake() },
+	})
+	w.life = lifecycle.New(w.store, map[inventory.Kind]lifecycle.Executor{inventory.KindVM: f}, time.Now, nil)
+	w.life.Limits.Retry = time.Millisecond
+	var under sync.WaitGroup
+	for _, run := range []func(context.Context) error{w.life.Run, f.Run} {
+		under.Go(func() {
+			if err := run(ctx); err != nil {
+				w.t.Error(err)
+			}
+		})
+	}
+	w.stop = func() { cancel(); under.Wait() }
+}
+
+func (w *world) update(f func(context.Context, inventory.Tx) error) {
+	w.t.Helper()
+	if err := w.store.Update(w.t.Context(), func(x inventory.Tx) error { return f(w.t.Context(), x) }); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// create orders a machine onto a host.
+func (w *world) create(name, host string, memoryBytes int64) {
+	w.t.Helper()
+	m := inventory.NewVM(name, inventory.VMSpec{Host: host, CPUs: 1, MemoryBytes: memoryBytes, DiskBytes: []int64{0}, NICs: make([]inventory.VMNIC, 1)}, time.Now())
+	if err := w.life.Create(w.t.Context(), m, lifecycle.DeployOrder{Image: golden.Name}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// until waits for an event after which ok holds of the machine; nil when it is gone.
+func (w *world) until(name string, ok func(*inventory.Machine) bool) *inventory.Machine {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	defer cancel()
+	var m *inventory.Machine
+	found := errors.New("found")
+	err := w.store.Follow(ctx, 0, func(inventory.Event) error {
+		err := w.store.View(ctx, func(x inventory.Tx) (err error) { m, err = x.Machine(ctx, name); return err })
+		if errors.Is(err, inventory.ErrNotFound) {
+			m, err = nil, nil
+		}
+		if err == nil && ok(m) {
+			return found
+		}
+		return err
+	})
+	if !errors.Is(err, found) {
+		w.t.Fatalf("%s never got there: %v; it is %+v", name, err, m)
+	}
+	return m
+}
+
+// phoneHome is the installed system's first word.
+func (w *world) phoneHome(name string) {
+	w.t.Helper()
+	w.update(func(ctx context.Context, x inventory.Tx) error {
+		m, err := x.Machine(ctx, name)
+		if err != nil {
+			return err
+		}
+		m.Status.PhoneHome = &inventory.PhoneHome{Generation: m.Spec.Generation}
+		return x.PutMachine(ctx, m)
+	})
+	w.life.Wake()
+}
+
+func phase(p inventory.Phase) func(*inventory.Machine) bool {
+	return func(m *inventory.Machine) bool { return m != nil && m.Status.Phase == p }
+}
+
+func state(s inventory.State) func(*inventory.Machine) bool {
+	return func(m *inventory.Machine) bool { return m != nil && m.Status.State == s }
+}
+
+func TestLife(t *testing.T) {
+	w := newWorld(t, "kvm1")
+	w.create("web", inventory.AnyHost, 1<<30)
+	m := w.until("web", phase(inventory.PhaseFirstBoot))
+	uuid := hypervisor.UUID("here", m.ID)
+	vm := w.hosts["kvm1"].vms[uuid]
+	if vm == nil || vm.vm.Power != hypervisor.On || m.Spec.VM.Host != "kvm1" || m.Status.VM == nil || m.Status.VM.UUID != uuid || vm.vm.NICs[0].MAC != m.Identity.MACs[0] {
+		t.Fatalf("host has %+v, inventory %+v", vm, m)
+	}
+	if w.secrets["kvm1"] != "unsealed of kvm1" {
+		t.Errorf("opened with %q", w.secrets["kvm1"])
+	}
+	w.phoneHome("web")
+	w.until("web", state(inventory.Deployed))
+	if _, err := w.life.Deploy(t.Context(), "web", lifecycle.DeployOrder{Image: golden.Name}); err != nil {
+		t.Fatal(err)
+	}
+	w.until("web", func(m *inventory.Machine) bool {
+		return phase(inventory.PhaseFirstBoot)(m) && m.Status.VM != nil && m.Status.VM.Generation == 2
+	})
+	if w.hosts["kvm1"].sent != 1 {
+		t.Errorf("the image was sent %d times", w.hosts["kvm1"].sent)
+	}
+	if _, err := w.life.Remove(t.Context(), "web", "test"); err != nil {
+		t.Fatal(err)
+	}
+	w.until("web", func(m *inventory.Machine) bool { return m == nil })
+	if left := w.hosts["kvm1"].vms; len(left) > 0 {
+		t.Errorf("left at the host: %v", left)
+	}
+}
+
+// TestFailures: what may pass is tried again, what can't stands with advice.
+func TestFailures(t *testing.T) {
+	w := newWorld(t, "kvm1")
+	h := w.hosts["kvm1"]
+	h.failAt, h.failure = 2, errors.New("disk on fire")
+	w.create("web", "kvm1", 1<<30)
+	w.until("web", phase(inventory.PhaseFirstBoot))
+	failed := 0
+	if err := w.store.View(t.Context(), func(x inventory.Tx) error {
+		es, err := x.Events(t.Context(), inventory.EventQuery{Kinds: []inventory.EventKind{inventory.EventFailed}})
+		for _, e := range es {
+			if strings.Contains(e.Text(), "create failed: disk on fire") {
+				failed++
+			}
+		}
+		return err
+	}); err != nil || failed != 1 {
+		t.Errorf("%d events of the failure, %v", failed, err)
+	}
+	h.mu.Lock()
+	h.failAt, h.failure = h.calls+1, fmt.Errorf("no right to make machines: %w", inventory.ErrDenied)
+	h.mu.Unlock()
+	w.create("denied", "kvm1", 1<<30)
+	m := w.until("denied", func(m *inventory.Machine) bool { return m != nil && m.Status.Error != nil })
+	if e := m.Status.Error; !e.Permanent || !strings.Contains(e.Reason, "no right") || !strings.Contains(e.Try, "ingot host check kvm1") {
+		t.Errorf("failure %+v", e)
+	}
+}
+
+// TestKilled: a server that dies while an image is on its way is followed by one that
+// finishes, with one machine.
+func TestKilled(t *testing.T) {
+	w := newWorld(t, "kvm1")
+	w.hosts["kvm1"].hold = make(chan struct{})
+	w.create("web", inventory.AnyHost, 1<<30)
+	w.until("web", phase(inventory.PhaseBoot))
+	w.stop()
+	close(w.hosts["kvm1"].hold)
+	w.start()
+	w.until("web", phase(inventory.PhaseFirstBoot))
+	if n := len(w.hosts["kvm1"].vms); n != 1 {
+		t.Errorf("%d machines at the host, want 1", n)
+	}
+}
+
+func TestPlacement(t *testing.T) {
+	w := newWorld(t, "kvm1", "kvm2", "kvm3")
+	w.hosts["kvm2"].can.MemoryBytes = 16 << 30
+	w.hosts["kvm3"].can.MemoryBytes = 1 << 30
+	for _, step := range []struct {
+		name string
+		host string
+		why  string
+	}{
+		{"db", "kvm2", "most memory free"},
+		{"web-1", "kvm2", "the image is there already"},
+		{"web-2", "kvm1", "0 machines of its kind there, 1 on kvm2"},
+	} {
+		w.create(step.name, inventory.AnyHost, 2<<30)
+		m := w.until(step.name, phase(inventory.PhaseFirstBoot))
+		if m.Spec.VM.Host != step.host {
+			t.Errorf("%s is on %s, want %s", step.name, m.Spec.VM.Host, step.host)
+		}
+		if why := w.placed(m.ID); !strings.Contains(why, step.why) {
+			t.Errorf("%s: %q, want %q", step.name, why, step.why)
+		}
+	}
+	w.create("huge", inventory.AnyHost, 64<<30)
+	m := w.until("huge", func(m *inventory.Machine) bool { return m != nil && m.Status.Error != nil })
+	if r := m.Status.Error.Reason; !strings.Contains(r, "no host takes machine huge") || !strings.Contains(r, "kvm3: 966 MB of memory free, 68.7 GB wanted") {
+		t.Errorf("reason %q", r)
+	}
+}
+
+func (w *world) placed(id string) (text string) {
+	w.t.Helper()
+	if err := w.store.View(w.t.Context(), func(x inventory.Tx) error {
+		es, err := x.Events(w.t.Context(), inventory.EventQuery{Machine: id, Kinds: []inventory.EventKind{inventory.EventPlaced}})
+		for _, e := range es {
+			text = e.Text()
+		}
+		return err
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	return text
+}
