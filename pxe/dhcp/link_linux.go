@@ -8,9 +8,11 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"ingot/inventory"
@@ -63,15 +65,9 @@ func (l *Link) readAddrs() error {
 }
 
 func (l *Link) open(index int) error {
-	dhcp, err := listenUDP(l.Name, serverPort, false)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		l.Shared = "another program of this host listens on UDP 67 for all interfaces"
-		dhcp, err = listenUDP(l.Name, serverPort, true)
-	}
-	if err != nil {
+	if err := l.openDHCP(index); err != nil {
 		return portError(l.Name, serverPort, err)
 	}
-	l.DHCP = dhcp
 	pxe, err := listenUDP(l.Name, pxePort, true)
 	if err != nil {
 		return portError(l.Name, pxePort, err)
@@ -83,6 +79,37 @@ func (l *Link) open(index int) error {
 	}
 	l.Sniffer, err = OpenSniffer(l.Name)
 	return err
+}
+
+// openDHCP opens port 67: alone, if nobody has it. Then it is shared: dnsmasq, also
+// libvirt's, binds the port for all interfaces before it binds it to its own, and must be
+// able to start beside us. Who has the port on this very interface keeps it.
+func (l *Link) openDHCP(index int) error {
+	dhcp, err := listenUDP(l.Name, serverPort, false)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		taken, terr := takenOn(index, serverPort)
+		if terr != nil || taken {
+			return errors.Join(err, terr)
+		}
+		l.Shared = "another program of this host listens on UDP 67 for all interfaces"
+		dhcp, err = listenUDP(l.Name, serverPort, true)
+	}
+	if err != nil {
+		return err
+	}
+	l.DHCP = dhcp
+	return dhcp.share()
+}
+
+// takenOn reports whether a socket is bound to a UDP port of an interface.
+func takenOn(index, port int) (bool, error) {
+	sockets, err := netlink.SocketDiagUDP(unix.AF_INET)
+	if err != nil {
+		return false, fmt.Errorf("list UDP sockets: %w", err)
+	}
+	return slices.ContainsFunc(sockets, func(s *netlink.Socket) bool {
+		return int(s.ID.SourcePort) == port && int(s.ID.Interface) == index
+	}), nil
 }
 
 func portError(name string, port int, err error) error {
@@ -131,6 +158,20 @@ func setOptions(fd int, ifname string, reuse bool) error {
 	}
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1); err != nil {
 		return fmt.Errorf("ask for packet destination: %w", err)
+	}
+	return nil
+}
+
+// share lets others bind the port too, which say that they share it.
+func (c *udpConn) share() error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("share port: %w", err)
+	}
+	var serr error
+	err = raw.Control(func(fd uintptr) { serr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
+	if err = errors.Join(err, serr); err != nil {
+		return fmt.Errorf("share port: %w", err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package dhcp
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"os/exec"
 	"path/filepath"
@@ -209,8 +210,14 @@ func TestRealOtherServer(t *testing.T) {
 }
 
 // TestBesideLibvirt: a DHCP server bound to another bridge of this host, as libvirt has
-// it, keeps its clients, and we have ours.
+// it, keeps its clients, and we have ours; whichever starts first.
 func TestBesideLibvirt(t *testing.T) {
+	for name, first := range map[string]bool{"libvirt is there": false, "libvirt comes": true} {
+		t.Run(name, func(t *testing.T) { besideLibvirt(t, first) })
+	}
+}
+
+func besideLibvirt(t *testing.T, first bool) {
 	t.Parallel()
 	if !inNamespace(t, "dnsmasq", "udhcpc") {
 		return
@@ -228,9 +235,14 @@ func TestBesideLibvirt(t *testing.T) {
 	dnsmasq := exec.Command("dnsmasq", "-k", "--conf-file=/dev/null", "--port=0", "--log-facility=-", "--interface=virbr0",
 		"--except-interface=lo", "--bind-dynamic", "--dhcp-range=192.168.122.2,192.168.122.99", "--dhcp-leasefile="+t.TempDir()+"/leases",
 		"--user=root", "--no-ping", "--dhcp-authoritative")
-	startDaemon(t, dnsmasq, "DHCP, IP range")
+	if !first {
+		startDaemon(t, dnsmasq, "DHCP, IP range")
+	}
 	r := newRig(t, lab(inventory.DHCPAuthoritative))
 	serveHere(t, r, "boot0")
+	if first {
+		startDaemon(t, dnsmasq, "DHCP, IP range")
+	}
 	if got := udhcpc(t, ours, "eth0")["serverid"]; got != "10.0.0.1" {
 		t.Errorf("our client was served by %s", got)
 	}
@@ -239,5 +251,8 @@ func TestBesideLibvirt(t *testing.T) {
 	}
 	if len(r.s.links) != 1 || r.s.links[0].Shared != "" {
 		t.Errorf("link %+v shares its port", r.s.links[0].Shared)
+	}
+	if _, err := Open("boot0"); !errors.Is(err, inventory.ErrBusy) {
+		t.Errorf("a second server on the same interface: %v, want ErrBusy", err)
 	}
 }
