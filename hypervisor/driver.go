@@ -1,6 +1,9 @@
 package hypervisor
 
-import "context"
+import (
+	"context"
+	"net/netip"
+)
 
 // Driver works on one host. Its methods can be called at once from many goroutines.
 //
@@ -23,7 +26,8 @@ type Driver interface {
 	// that is not there is no error.
 	RemoveImage(ctx context.Context, digest string) error
 
-	// Plan tells what Create would do, and the raw request, without doing it.
+	// Plan tells what Create would do, and the raw request, without doing it. The image
+	// need not be there where the spec has its size: bringing it is a step then.
 	Plan(ctx context.Context, spec Spec) (Plan, error)
 	// Create makes the machine, powered off, from an image that is there. A machine of
 	// that ID which is there already is returned as it is.
@@ -76,4 +80,12 @@ type Adopter interface {
 	// Adopt gives a foreign machine, named by its UUID at the host, an ID and this
 	// owner. Nothing else of it changes.
 	Adopt(ctx context.Context, uuid, id string) (VM, error)
+}
+
+// Reacher is a driver that knows under which address its guests reach the computer that
+// Ingot runs on.
+type Reacher interface {
+	// Reach is that address for guests on a network of the host (empty: its default).
+	// The zero Addr says that the host does not know.
+	Reach(ctx context.Context, network string) (netip.Addr, error)
 }

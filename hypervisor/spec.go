@@ -17,6 +17,9 @@ type Spec struct {
 	MemoryBytes int64
 	// Image is the digest of the root disk's image; empty makes an empty disk.
 	Image string
+	// ImageBytes is the image's logical size, for a plan before the image is at the host; 0
+	// when it isn't known.
+	ImageBytes int64
 	// Disks: the root disk first.
 	Disks []DiskSpec
 	NICs  []NICSpec

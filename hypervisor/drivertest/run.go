@@ -130,6 +130,7 @@ func image(t *testing.T, h Harness) {
 	if left := h.Left(t); len(left) > 0 {
 		t.Errorf("left of bad images: %q", left)
 	}
+	planBefore(t, h, d)
 	d = h.ready(t, "image")
 	again := h.Image
 	again.Open = func(context.Context, hypervisor.Format) (hypervisor.Artefact, error) {
@@ -149,6 +150,24 @@ func image(t *testing.T, h Harness) {
 		if err := d.RemoveImage(t.Context(), h.Image.Digest); !errors.Is(err, inventory.ErrBusy) {
 			t.Errorf("remove the image of a clone: got %v, want ErrBusy", err)
 		}
+	}
+}
+
+// planBefore: an image that is not there yet is one of a plan's steps.
+func planBefore(t *testing.T, h Harness, d hypervisor.Driver) {
+	t.Helper()
+	spec := h.small("m-plan", "plan")
+	spec.ImageBytes = h.Image.SizeBytes
+	plan, err := d.Plan(t.Context(), spec)
+	if err != nil || len(plan.Steps) == 0 || plan.Request == "" || plan.Clone == "" {
+		t.Errorf("plan before the image is there: %+v, %v", plan, err)
+	}
+	spec.Disks[0].SizeBytes = h.Image.SizeBytes - 512
+	if _, err := d.Plan(t.Context(), spec); !errors.Is(err, inventory.ErrInvalid) {
+		t.Errorf("plan of a root disk smaller than the image that will be: %v, want ErrInvalid", err)
+	}
+	if left := h.Left(t); len(left) > 0 {
+		t.Errorf("left of a plan: %q", left)
 	}
 }
 

@@ -109,7 +109,7 @@ func (f *Fleet) remove(ctx context.Context, j *job) error {
 // SpecOf is a machine in a driver's words, without its seed.
 func SpecOf(m *inventory.Machine, host inventory.Host, image hypervisor.Image) (hypervisor.Spec, error) {
 	v := m.Spec.VM
-	spec := hypervisor.Spec{ID: m.ID, Name: m.Name, CPUs: v.CPUs, MemoryBytes: v.MemoryBytes, Image: image.Digest, SecureBoot: v.SecureBoot, TPM: v.TPM}
+	spec := hypervisor.Spec{ID: m.ID, Name: m.Name, CPUs: v.CPUs, MemoryBytes: v.MemoryBytes, Image: image.Digest, ImageBytes: image.SizeBytes, SecureBoot: v.SecureBoot, TPM: v.TPM}
 	asked := v.Firmware
 	if v.SecureBoot && asked == "" {
 		asked = inventory.FirmwareUEFI

@@ -85,6 +85,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 	var under sync.WaitGroup
 	defer f.close()
 	defer under.Wait()
+	under.Go(func() { f.refresh(ctx) })
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
@@ -155,14 +156,16 @@ func work(m *inventory.Machine) step {
 
 // do works on one machine and stores the report.
 func (f *Fleet) do(ctx context.Context, id string) {
-	j := &job{Fleet: f, started: f.cfg.Now()}
+	own, cancel := context.WithCancel(ctx)
+	defer cancel()
+	j := &job{Fleet: f, started: f.cfg.Now(), giveUp: cancel}
 	m, err := j.read(ctx, id)
 	if err != nil || work(m) == nil {
 		return // deleted, or done, meanwhile
 	}
-	err = work(m)(f, ctx, j)
-	if ctx.Err() != nil {
-		return // the server stops; the next one goes on
+	err = work(m)(f, own, j)
+	if own.Err() != nil {
+		return // the server stops, and the next one goes on; or another order stands
 	}
 	if err != nil {
 		f.log.Warn("work on VM", "machine", m.Name, "step", j.step, "err", err)

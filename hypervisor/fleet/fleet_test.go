@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -60,6 +61,7 @@ type world struct {
 	t     *testing.T
 	store inventory.Store
 	life  *lifecycle.Lifecycle
+	fleet *fleet.Fleet
 	hosts map[string]*memoryHost
 	// secrets are what hosts were opened with.
 	mu      sync.Mutex
@@ -95,8 +97,7 @@ func newWorld(t *testing.T, hosts ...string) *world {
 // start runs lifecycle and fleet, as a server does; stop ends them.
 func (w *world) start() {
 	ctx, cancel := context.WithCancel(context.Background())
-	var f *fleet.Fleet
-	f = fleet.New(fleet.Config{Store: w.store, Now: time.Now, Image: goldenImage,
+	f := fleet.New(fleet.Config{Store: w.store, Now: time.Now, Image: goldenImage,
 		Open: func(_ context.Context, h inventory.Host, secret []byte) (hypervisor.Driver, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -111,6 +112,7 @@ func (w *world) start() {
 		},
 		Woken: func() { w.life.Wake() },
 	})
+	w.fleet = f
 	w.life = lifecycle.New(w.store, map[inventory.Kind]lifecycle.Executor{inventory.KindVM: f}, time.Now, nil)
 	w.life.Limits.Retry = time.Millisecond
 	var under sync.WaitGroup
@@ -128,6 +130,44 @@ func (w *world) update(f func(context.Context, inventory.Tx) error) {
 	w.t.Helper()
 	if err := w.store.Update(w.t.Context(), func(x inventory.Tx) error { return f(w.t.Context(), x) }); err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+// TestAddresses: hosts and our own leases are asked; the best source is believed, and an
+// address that is known and still there stays.
+func TestAddresses(t *testing.T) {
+	w := newWorld(t, "kvm1")
+	w.create("web", "kvm1", 1<<30)
+	m := w.until("web", phase(inventory.PhaseFirstBoot))
+	h := w.hosts["kvm1"]
+	ip := netip.MustParseAddr
+	for _, step := range []struct {
+		has    []hypervisor.Address
+		want   string
+		source string
+	}{
+		{nil, "198.51.100.7", "ingot lease"},
+		{[]hypervisor.Address{{IP: ip("fe80::1"), Source: hypervisor.FromAgent}, {IP: ip("192.0.2.9"), Source: hypervisor.FromARP}}, "198.51.100.7", "ingot lease"},
+		{[]hypervisor.Address{{IP: ip("2001:db8::1"), Source: hypervisor.FromAgent}, {IP: ip("192.0.2.9"), Source: hypervisor.FromLease}}, "192.0.2.9", "hypervisor lease"},
+		{[]hypervisor.Address{{IP: ip("192.0.2.8"), Source: hypervisor.FromAgent}, {IP: ip("192.0.2.9"), Source: hypervisor.FromLease}}, "192.0.2.9", "hypervisor lease"},
+		{[]hypervisor.Address{{IP: ip("192.0.2.8"), Source: hypervisor.FromAgent}}, "192.0.2.8", "guest agent"},
+	} {
+		h.mu.Lock()
+		h.vms[m.Status.VM.UUID].vm.NICs[0].Addresses = step.has
+		h.mu.Unlock()
+		w.update(func(ctx context.Context, x inventory.Tx) error {
+			if step.want != "198.51.100.7" {
+				return x.PutAddress(ctx, inventory.Address{IP: ip("198.51.100.7"), Use: inventory.AddressLeased, MAC: m.Identity.MACs[0], Updated: time.Now().Add(-2 * time.Hour), Expires: time.Now().Add(-time.Hour)})
+			}
+			return x.PutAddress(ctx, inventory.Address{IP: ip("198.51.100.7"), Use: inventory.AddressLeased, MAC: m.Identity.MACs[0], Updated: time.Now(), Expires: time.Now().Add(time.Hour)})
+		})
+		if err := w.fleet.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.update(func(ctx context.Context, x inventory.Tx) (err error) { m, err = x.Machine(ctx, "web"); return err })
+		if m.Status.Address.String() != step.want || m.Status.AddressSource != step.source {
+			t.Errorf("%v: address %s by %q, want %s by %q", step.has, m.Status.Address, m.Status.AddressSource, step.want, step.source)
+		}
 	}
 }
 
@@ -259,6 +299,23 @@ func TestKilled(t *testing.T) {
 	w.until("web", phase(inventory.PhaseFirstBoot))
 	if n := len(w.hosts["kvm1"].vms); n != 1 {
 		t.Errorf("%d machines at the host, want 1", n)
+	}
+}
+
+// TestOvertaken: a machine that is removed while its image is on the way does not wait for
+// the image.
+func TestOvertaken(t *testing.T) {
+	w := newWorld(t, "kvm1")
+	h := w.hosts["kvm1"]
+	h.hold, h.slow = make(chan struct{}), true
+	w.create("web", "kvm1", 1<<30)
+	w.until("web", phase(inventory.PhaseBoot))
+	if _, err := w.life.Remove(t.Context(), "web", "test"); err != nil {
+		t.Fatal(err)
+	}
+	w.until("web", func(m *inventory.Machine) bool { return m == nil })
+	if len(h.vms) > 0 || h.sent > 0 {
+		t.Errorf("machines %v, images sent %d", h.vms, h.sent)
 	}
 }
 

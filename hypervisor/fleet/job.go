@@ -15,10 +15,12 @@ type job struct {
 	*Fleet
 	m       *inventory.Machine
 	started time.Time
+	// giveUp ends the job's context: another order stands.
+	giveUp func()
 	// step is what is being done, for the failure.
 	step string
-	// told is when progress was last stored.
-	told time.Time
+	// sending is when the image began to be sent, told when progress was last stored.
+	sending, told time.Time
 }
 
 // read takes the machine as it is now.
@@ -66,10 +68,16 @@ func (j *job) report(ctx context.Context, failed error) error {
 		r.Failure = &inventory.Failure{Step: j.step, Reason: failed.Error(), Since: r.At, Permanent: permanent(failed), Try: advice(failed, j.m)}
 	}
 	err := j.edit(ctx, func(m *inventory.Machine) { m.Status.Report, m.Status.Progress = r, nil })
-	if errors.Is(err, inventory.ErrConflict) || errors.Is(err, inventory.ErrNotFound) {
-		return nil // another order stands, or none
+	if overtaken(err) {
+		return nil
 	}
 	return err
+}
+
+// overtaken reports whether an edit was refused because another order stands, or the
+// machine is gone.
+func overtaken(err error) bool {
+	return errors.Is(err, inventory.ErrConflict) || errors.Is(err, inventory.ErrNotFound)
 }
 
 // permanent failures are the same at the next attempt.
@@ -94,17 +102,23 @@ const progressEvery = 500 * time.Millisecond
 func (j *job) progress(ctx context.Context) func(hypervisor.Progress) {
 	return func(p hypervisor.Progress) {
 		now := j.cfg.Now()
+		if j.sending.IsZero() {
+			j.sending = now
+		}
 		if now.Sub(j.told) < progressEvery {
 			return
 		}
 		j.told = now
-		took := max(now.Sub(j.started), time.Millisecond)
-		rate := float64(p.Bytes) / took.Seconds()
+		rate := float64(p.Bytes) / max(now.Sub(j.sending), time.Millisecond).Seconds()
 		progress := &inventory.Progress{Step: "image", Bytes: p.Bytes, TotalBytes: p.TotalBytes, WireBytes: p.Bytes, BytesPerSec: rate, At: now}
 		if rate > 0 {
-			progress.ETA = time.Duration(float64(p.TotalBytes-p.Bytes) / rate * float64(time.Second))
+			progress.ETA = time.Duration(float64(p.TotalBytes-p.Bytes) / rate * float64(time.Second)).Round(time.Second)
 		}
-		if err := j.edit(ctx, func(m *inventory.Machine) { m.Status.Progress = progress }); err != nil && ctx.Err() == nil {
+		err := j.edit(ctx, func(m *inventory.Machine) { m.Status.Progress = progress })
+		switch {
+		case overtaken(err):
+			j.giveUp()
+		case err != nil && ctx.Err() == nil:
 			j.log.Warn("store progress", "machine", j.m.Name, "err", err)
 		}
 	}

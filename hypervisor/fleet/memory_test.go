@@ -2,13 +2,13 @@ package fleet_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
 	"slices"
 	"sync"
-
-	"crypto/sha256"
+	"time"
 
 	"ingot/hypervisor"
 	"ingot/inventory"
@@ -24,8 +24,9 @@ type memoryHost struct {
 	calls, failAt int
 	failure       error
 	sent          int
-	// hold is waited for before an image arrives.
+	// hold is waited for before an image arrives; slow tells of progress meanwhile.
 	hold chan struct{}
+	slow bool
 }
 
 type memoryVM struct {
@@ -76,12 +77,16 @@ func (d *memoryDriver) EnsureImage(ctx context.Context, image hypervisor.Image, 
 	if progress != nil {
 		progress(hypervisor.Progress{Bytes: 1, TotalBytes: a.SizeBytes})
 	}
-	if d.host.hold != nil {
+	for n := int64(1); d.host.hold != nil; n++ {
 		select {
 		case <-d.host.hold:
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-tickOf(d.host.slow):
+			progress(hypervisor.Progress{Bytes: n, TotalBytes: a.SizeBytes})
+			continue
 		}
+		break
 	}
 	sum := sha256.New()
 	n, err := io.Copy(sum, a.Content)
@@ -95,6 +100,14 @@ func (d *memoryDriver) EnsureImage(ctx context.Context, image hypervisor.Image, 
 	d.host.images[image.Digest] = image.SizeBytes
 	d.host.sent++
 	return nil
+}
+
+// tickOf comes soon on a slow host, and never on another.
+func tickOf(slow bool) <-chan time.Time {
+	if !slow {
+		return nil
+	}
+	return time.After(20 * time.Millisecond)
 }
 
 func (d *memoryDriver) Images(ctx context.Context) ([]string, error) {
@@ -135,7 +148,10 @@ func (d *memoryDriver) fits(spec hypervisor.Spec) error {
 	d.host.mu.Lock()
 	defer d.host.mu.Unlock()
 	size, ok := d.host.images[spec.Image]
-	if ok && spec.Disks[0].SizeBytes != 0 && spec.Disks[0].SizeBytes < size {
+	if !ok {
+		size = spec.ImageBytes
+	}
+	if spec.Disks[0].SizeBytes != 0 && spec.Disks[0].SizeBytes < size {
 		return inventory.Invalid("root disk of %d bytes is smaller than the image's %d", spec.Disks[0].SizeBytes, size)
 	}
 	return nil

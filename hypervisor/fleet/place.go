@@ -32,16 +32,27 @@ func (f *Fleet) place(ctx context.Context, j *job, image hypervisor.Image) error
 	}
 	f.placing.Lock()
 	defer f.placing.Unlock()
-	found, refused, err := f.candidates(ctx, j.m, image)
+	placed, err := f.choose(ctx, j.m, image)
 	if err != nil {
 		return err
 	}
+	return j.edit(ctx, func(m *inventory.Machine) { m.Spec.VM.Host = placed.Host }, placed)
+}
+
+// choose finds the best host for a machine that may go to any.
+func (f *Fleet) choose(ctx context.Context, m *inventory.Machine, image hypervisor.Image) (inventory.Placed, error) {
+	if host := m.Spec.VM.Host; host != inventory.AnyHost {
+		return inventory.Placed{Host: host}, nil
+	}
+	found, refused, err := f.candidates(ctx, m, image)
+	if err != nil {
+		return inventory.Placed{}, err
+	}
 	if len(found) == 0 {
-		return fmt.Errorf("no host takes machine %s: %s: %w", j.m.Name, cmp.Or(strings.Join(refused, "; "), "there is none (ingot host add NAME URL)"), inventory.ErrBusy)
+		return inventory.Placed{}, fmt.Errorf("no host takes machine %s: %s: %w", m.Name, cmp.Or(strings.Join(refused, "; "), "there is none (ingot host add NAME URL)"), inventory.ErrBusy)
 	}
 	slices.SortFunc(found, better)
-	best := found[0]
-	return j.edit(ctx, func(m *inventory.Machine) { m.Spec.VM.Host = best.host.Name }, inventory.Placed{Host: best.host.Name, Why: reason(found)})
+	return inventory.Placed{Host: found[0].host.Name, Why: reason(found)}, nil
 }
 
 // better sorts the best first: machines of one kind apart, then where the image is, then

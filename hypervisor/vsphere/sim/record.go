@@ -1,0 +1,80 @@
+package sim
+
+import (
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/types"
+	"github.com/vmware/govmomi/vim25/xml"
+)
+
+// Call is a request that came in.
+type Call struct {
+	// Method is the SOAP method's name, or "PUT /folder", "POST /nfc".
+	Method string
+	This   types.ManagedObjectReference
+	Body   any
+}
+
+// Changes tells whether a call changes anything.
+func (c Call) Changes() bool {
+	switch c.Method {
+	case "SearchDatastore_Task", "SearchDatastoreSubFolders_Task":
+		return false
+	case "PUT /folder", "POST /nfc", "CreateFolder", "MakeDirectory", "ImportVApp", "HttpNfcLeaseComplete", "HttpNfcLeaseAbort", "ShutdownGuest", "UnregisterVM":
+		return true
+	}
+	return strings.HasSuffix(c.Method, "_Task")
+}
+
+// Numbers that differ from run to run: those of references, and the keys that a server
+// draws for devices to be made.
+var (
+	refNumber = regexp.MustCompile(`( type="[A-Za-z]+">[a-z]+)-?[a-z]?[0-9]+</`)
+	drawnKey  = regexp.MustCompile(`>-[0-9]{4,}</`)
+)
+
+// XML is the request with those numbers taken out, for golden files.
+func (c Call) XML() string {
+	text, err := xml.MarshalIndent(c.Body, "", "  ")
+	if err != nil {
+		return err.Error()
+	}
+	text = refNumber.ReplaceAll(text, []byte("$1-N</"))
+	return string(drawnKey.ReplaceAll(text, []byte(">-N</"))) + "\n"
+}
+
+// recorder keeps the calls.
+type recorder struct {
+	mu    sync.Mutex
+	calls []Call
+}
+
+func (r *recorder) add(c Call) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls = append(r.calls, c)
+}
+
+// Calls are those since the start or the last Forget.
+func (s *Server) Calls() []Call {
+	s.calls.mu.Lock()
+	defer s.calls.mu.Unlock()
+	return slices.Clone(s.calls.calls)
+}
+
+// Forget drops the calls so far.
+func (s *Server) Forget() {
+	s.calls.mu.Lock()
+	defer s.calls.mu.Unlock()
+	s.calls.calls = nil
+}
+
+func callOf(m *simulator.Method) Call { return Call{m.Name, m.This, m.Body} }
+
+// kindOf is the method that a request's body is of.
+func kindOf(body any) string { return reflect.TypeOf(body).Elem().Name() }
