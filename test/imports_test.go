@@ -51,6 +51,8 @@ var packages = []row{
 	{"hypervisor", "inventory", ""},
 	{"hypervisor/drivertest", "inventory hypervisor", ""},
 	{"hypervisor/fleet", foundation + "hypervisor", ""},
+	{"hypervisor/libvirt/...", "inventory hypervisor hypervisor/libvirt/...", ""},
+	{"hypervisor/vsphere/...", "inventory hypervisor hypervisor/vsphere/...", ""},
 	{"hypervisor/qemu", "", ""},
 	{"pxe", "inventory pxe/dhcp pxe/tftp pxe/httpboot pxe/netboot pxe/bootfiles pxe/agentapi", ""},
 	{"pxe/dhcp", "inventory", ""},
@@ -72,8 +74,6 @@ var planned = []row{
 	{"inventory/job", "inventory", ""},
 	{"inventory/sqlstore/river", "inventory inventory/job inventory/sqlstore", ""},
 	{"inventory/web", "inventory inventory/api inventory/rack", ""},
-	{"hypervisor/libvirt/...", "inventory hypervisor hypervisor/libvirt/...", ""},
-	{"hypervisor/vsphere/...", "inventory hypervisor hypervisor/vsphere/...", ""},
 	{"hypervisor/hyperv/...", "inventory hypervisor hypervisor/hyperv/...", ""},
 	{"pxe/bmc", "inventory", ""},
 	{"pxe/bmc/...", "inventory pxe/bmc", ""},
@@ -95,14 +95,14 @@ var pins = []pin{
 	{"github.com/spf13/cobra", "cmd/ingot/cli"},
 	{"github.com/spf13/viper", "cmd/ingot/daemon"},
 	{"github.com/prometheus/client_golang", "cmd/ingot/daemon"},
+	{"github.com/vmware/govmomi", "hypervisor/vsphere/..."},
+	{"github.com/digitalocean/go-libvirt", "hypervisor/libvirt/..."},
+	{"libvirt.org/go/libvirtxml", "hypervisor/libvirt/..."},
 	{"github.com/google/go-cmp", "inventory/storetest hypervisor/drivertest"},
 }
 
 // plannedPins hold as soon as such a module is used.
 var plannedPins = []pin{
-	{"github.com/vmware/govmomi", "hypervisor/vsphere/..."},
-	{"github.com/digitalocean/go-libvirt", "hypervisor/libvirt/..."},
-	{"libvirt.org/go/libvirtxml", "hypervisor/libvirt/..."},
 	{"github.com/masterzen/winrm", "hypervisor/hyperv/..."},
 	{"github.com/stmcginnis/gofish", "pxe/bmc/..."},
 	{"github.com/bougou/go-ipmi", "pxe/bmc/..."},

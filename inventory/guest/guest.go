@@ -141,8 +141,9 @@ func (s *Server) record(ctx context.Context, machine string, p *inventory.PhoneH
 		}
 		m.Spec.UserData = []byte{}
 		m.Status.PhoneHome = p
-		m.Spec.UserData = []byte{}
-		m.Status.Address, m.Status.AddressSource = p.Address, "phone-home"
+		if !p.Address.IsLoopback() { // QEMU's user network: the guest's own address is unknown
+			m.Status.Address, m.Status.AddressSource = p.Address, "phone-home"
+		}
 		m.Status.Beat, m.Updated = p.At, p.At
 		return x.PutMachine(ctx, m)
 	})

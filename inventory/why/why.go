@@ -99,7 +99,7 @@ func Explain(ev Evidence) Answer {
 		ev.Silent = DefaultSilent
 	}
 	a := Answer{Known: true}
-	if first(ev, &a, conflict, hold, alarmed, died, standing, resting, agentWork, booting) {
+	if first(ev, &a, conflict, hold, alarmed, died, standing, resting, virtual, agentWork, booting) {
 		return a
 	}
 	return unknown(ev)

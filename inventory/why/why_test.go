@@ -98,6 +98,11 @@ func agent(seconds int, line string) step {
 	})
 }
 
+// onHost makes it a VM.
+func onHost(host string) step {
+	return status(func(m *inventory.Machine) { m.Kind, m.Spec.VM = inventory.KindVM, &inventory.VMSpec{Host: host} })
+}
+
 func progress(percent int64) step {
 	return status(func(m *inventory.Machine) {
 		m.Status.Progress = &inventory.Progress{Step: "write", Bytes: percent, TotalBytes: 100, BytesPerSec: 5e6, ETA: 70 * time.Second}
@@ -135,6 +140,14 @@ func TestFaults(t *testing.T) {
 		ev   Evidence
 		want []string
 	}{
+		"vm without a host": {given(t, deploying, inventory.PhaseBoot, onHost(inventory.AnyHost)),
+			[]string{"nothing is wrong so far: a host is being chosen since 60 min"}},
+		"vm whose image is sent": {given(t, deploying, inventory.PhaseBoot, onHost("kvm1"), status(func(m *inventory.Machine) {
+			m.Status.Progress = &inventory.Progress{Step: "image", Bytes: 43, TotalBytes: 100}
+		})), []string{"nothing is wrong so far: its image is on the way to host kvm1, 43 % of 100 B are there"}},
+		"vm being made": {given(t, deploying, inventory.PhaseBoot, onHost("kvm1")), []string{"nothing is wrong so far: host kvm1 is making it since 60 min"}},
+		"vm being deleted": {given(t, inventory.Releasing, inventory.PhaseWipe, onHost("kvm1")),
+			[]string{"nothing is wrong so far: host kvm1 is deleting it since 60 min"}},
 		"identity conflict": {given(t, inventory.Ready, "", status(func(m *inventory.Machine) { m.Status.Conflict = "UUID a against b" })),
 			[]string{"identity conflict, so nothing is done: UUID a against b"}},
 		"hold": {given(t, inventory.Deployed, "", status(func(m *inventory.Machine) { m.Status.Hold = "restored" })),

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -45,8 +47,10 @@ type Machine struct {
 	// AdvertisedHTTPPort is what machines are told, where a proxy stands before
 	// HTTPPort; 0 is HTTPPort itself.
 	AdvertisedHTTPPort int `yaml:"advertised_http_port" mapstructure:"advertised_http_port"`
-	TLSPort            int `yaml:"tls_port" mapstructure:"tls_port"`
-	NetconsolePort     int `yaml:"netconsole_port" mapstructure:"netconsole_port"`
+	// URL is under what VMs reach this server, where it can't find that out by itself.
+	URL            string `yaml:"url" mapstructure:"url"`
+	TLSPort        int    `yaml:"tls_port" mapstructure:"tls_port"`
+	NetconsolePort int    `yaml:"netconsole_port" mapstructure:"netconsole_port"`
 }
 
 func (m Machine) advertised() int {
@@ -116,7 +120,7 @@ type Reservation struct {
 // defaults by key; the keys are also what INGOT_* variables may set.
 var defaults = map[string]any{
 	"data": "/var/lib/ingot", "database": "", "interfaces": []string{}, "dhcp": "", "discover": true, "kernel_args": "console=tty0 console=ttyS0,115200 panic=30",
-	"admin.listen": "127.0.0.1:7470", "machine.http_port": 7480, "machine.advertised_http_port": 0, "machine.tls_port": 7443, "machine.netconsole_port": 6666,
+	"admin.listen": "127.0.0.1:7470", "machine.http_port": 7480, "machine.advertised_http_port": 0, "machine.url": "", "machine.tls_port": 7443, "machine.netconsole_port": 6666,
 	"log.level": "info", "log.format": "text",
 	"limits.silent": lifecycle.DefaultLimits.Silent, "limits.boot": lifecycle.DefaultLimits.Boot, "limits.first_boot": lifecycle.DefaultLimits.FirstBoot,
 }
@@ -160,6 +164,9 @@ func (c *Config) check() error {
 }
 
 func (m Machine) check() error {
+	if u, err := url.Parse(m.URL); err != nil || m.URL != "" && (u.Scheme != "http" || u.Host == "" || strings.Trim(u.Path, "/") != "") {
+		return bad("machine.url", "%q (want http://HOST:PORT)", m.URL)
+	}
 	for _, p := range []struct {
 		key       string
 		port, min int

@@ -212,7 +212,7 @@ func TestServeAndStop(t *testing.T) {
 // every machine on hold; one that goes on where it was does not.
 func TestRestoredDatabase(t *testing.T) {
 	data := t.TempDir()
-	seed(t, data, 1)
+	seeded(t, data, 1)
 	if m := hold(t, data); m != "" {
 		t.Errorf("hold at a normal start: %q", m)
 	}
@@ -271,7 +271,7 @@ func TestMarkFollowsOrders(t *testing.T) {
 }
 
 // seed puts n machines into the database of a data directory.
-func seed(t *testing.T, data string, n int) {
+func seeded(t *testing.T, data string, n int) {
 	t.Helper()
 	with(t, data, func(x inventory.Tx) error {
 		for i := range n {

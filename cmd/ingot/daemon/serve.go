@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ingot/hypervisor/fleet"
 	"ingot/images"
 	"ingot/inventory"
 	"ingot/inventory/api"
@@ -51,6 +52,8 @@ type Daemon struct {
 	journal   *journal.Journal
 	kernel    *kernelLog
 	images    *imageWork
+	fleet     *fleet.Fleet
+	guests    *guests
 	lifecycle *lifecycle.Lifecycle
 	table     *netboot.Table
 	recorder  *netboot.Recorder
@@ -173,7 +176,8 @@ func (d *Daemon) openImages(ctx context.Context) error {
 }
 
 func (d *Daemon) openDecisions(ctx context.Context) error {
-	d.lifecycle = lifecycle.New(d.store, map[inventory.Kind]lifecycle.Executor{inventory.KindMetal: metal.Executor{}}, d.now,
+	d.openFleet()
+	d.lifecycle = lifecycle.New(d.store, map[inventory.Kind]lifecycle.Executor{inventory.KindMetal: metal.Executor{}, inventory.KindVM: d.fleet}, d.now,
 		d.log.With("component", "lifecycle"))
 	d.lifecycle.Limits = d.cfg.Limits.lifecycle()
 	cert, pin, err := identity(d.cfg.Data)
@@ -277,9 +281,12 @@ func (d *Daemon) machineURL(local netip.Addr) string {
 // mountMachine adds what machines may ask for over plain HTTP.
 func (d *Daemon) mountMachine(handle func(string, http.Handler)) {
 	handle("/images/", d.images.images.Handler())
-	g := &guest.Server{Store: d.store, Key: d.key, Now: d.now, Log: d.log.With("component", "guest"), Wake: d.lifecycle.Wake,
+	d.guestServer().Routes(handle)
+}
+
+func (d *Daemon) guestServer() *guest.Server {
+	return &guest.Server{Store: d.store, Key: d.key, Now: d.now, Log: d.log.With("component", "guest"), Wake: func() { d.lifecycle.Wake() },
 		BaseURL: func(r *http.Request) string { return d.machineURL(pxe.LocalAddr(r)) }}
-	g.Routes(handle)
 }
 
 func (d *Daemon) agentHandler() http.Handler {
@@ -292,7 +299,7 @@ func (d *Daemon) agentHandler() http.Handler {
 }
 
 func (d *Daemon) adminHandler() http.Handler {
-	s := &rest.Server{Store: d.store, Lifecycle: d.lifecycle, Tokens: d.tokens, Images: d.images, Logs: d.journal, Now: d.now,
+	s := &rest.Server{Store: d.store, Lifecycle: d.lifecycle, Tokens: d.tokens, Images: d.images, Hosts: hostDesk{d}, Logs: d.journal, Now: d.now,
 		Log:     d.log.With("component", "api"),
 		Version: api.Version{Version: d.version, Inventory: d.id, Started: d.started}, NetworksChanged: d.networks.apply, DHCPNow: d.networks.mode}
 	mux := http.NewServeMux()
@@ -317,6 +324,9 @@ func (d *Daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := d.findLocalHost(ctx); err != nil {
+		return err
+	}
 	seq, err := d.table.Load(ctx, d.store)
 	if err != nil {
 		return err
@@ -328,6 +338,8 @@ func (d *Daemon) run(ctx context.Context) error {
 	g.Go(func() error { return ended(ctx, d.table.Follow(ctx, d.store, seq)) })
 	g.Go(func() error { return ended(ctx, d.mark.follow(ctx, d.store, seq)) })
 	g.Go(func() error { return d.lifecycle.Run(ctx) })
+	g.Go(func() error { return d.guests.run(ctx) })
+	g.Go(func() error { return d.fleet.Run(ctx) })
 	g.Go(func() error {
 		return d.images.rescan(ctx, func(err error) { d.log.Error("rescan images", "err", err) })
 	})

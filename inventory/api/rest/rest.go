@@ -35,6 +35,7 @@ type Server struct {
 	Lifecycle *lifecycle.Lifecycle
 	Tokens    *auth.Tokens
 	Images    Images
+	Hosts     Hosts
 	Logs      Logs
 	Version   api.Version
 	// DHCPNow is the mode that a network has now.
@@ -55,6 +56,8 @@ func (s *Server) Handler() http.Handler {
 	h := humago.New(mux, cfg)
 	s.machines(h)
 	s.catalog(h)
+	s.hosts(h)
+	s.vms(h)
 	mux.HandleFunc("GET /api/v1/events", s.events)
 	mux.HandleFunc("GET /api/v1/machines/{name}/log", s.machineLog)
 	mux.HandleFunc("POST /api/v1/images/import", s.importImage)

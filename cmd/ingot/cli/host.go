@@ -1,0 +1,186 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"ingot/inventory"
+	"ingot/inventory/api"
+)
+
+func (a *app) host() *cobra.Command {
+	return group("host", "Hypervisors that VMs run on", a.hostAdd(), a.hostList(), a.hostShow(), a.hostCheck(), a.hostRemove())
+}
+
+func (a *app) hostAdd() *cobra.Command {
+	var in api.HostAdd
+	var secretFile string
+	cmd := &cobra.Command{Use: "add NAME URL", Short: "Add or change a host: qemu:///system, qemu+ssh://USER@HOST/system, vsphere://USER@VCENTER/DC/CLUSTER, …",
+		Args: exactly(2), RunE: func(cmd *cobra.Command, args []string) error {
+			in.Name, in.URL = args[0], args[1]
+			if err := in.Check(); err != nil {
+				return usageError{err}
+			}
+			secret, err := a.hostSecret(in.Host, secretFile, cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			in.Secret = secret
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := c.PutHost(cmd.Context(), in); err != nil {
+				return err
+			}
+			return a.documentOr(in.Host, func() error {
+				fmt.Fprintf(a.out, "%s: %s\nsee whether all is well there: ingot host check %s\n", in.Name, in.URL, in.Name)
+				return nil
+			})
+		}}
+	f := cmd.Flags()
+	f.StringVar(&secretFile, "secret-file", "", "file with the password or private key, - for standard input (default: INGOT_HOST_SECRET, or a prompt)")
+	f.StringVar(&in.Thumbprint, "thumbprint", "", "SHA-256 of the host's certificate or key, to be pinned")
+	f.StringVar(&in.Storage, "storage", "", "pool, datastore or folder for disks (default: the driver's)")
+	f.StringVar(&in.Network, "network", "", "network, bridge, port group or switch of new NICs (default: the driver's)")
+	f.BoolVar(&in.Closed, "closed", false, "take no new VMs but those asked onto it by name")
+	return cmd
+}
+
+// hostSecret reads what logs in at a host: from a file, standard input, the environment,
+// or a prompt on a terminal. libvirt asks for none: SSH and TLS bring their own keys.
+func (a *app) hostSecret(h inventory.Host, file string, in io.Reader) (string, error) {
+	var data []byte
+	var err error
+	stdin, _ := in.(*os.File)
+	switch {
+	case file == "-":
+		data, err = io.ReadAll(in)
+	case file != "":
+		data, err = os.ReadFile(file)
+	case os.Getenv("INGOT_HOST_SECRET") != "":
+		return os.Getenv("INGOT_HOST_SECRET"), nil
+	case h.Kind() == inventory.HostLibvirt:
+		return "", nil
+	case stdin != nil && term.IsTerminal(int(stdin.Fd())):
+		fmt.Fprintf(a.err, "password for %s: ", h.URL)
+		data, err = term.ReadPassword(int(stdin.Fd()))
+		fmt.Fprintln(a.err)
+	default:
+		return "", usage("%s needs a password: give --secret-file FILE, --secret-file - or INGOT_HOST_SECRET", h.URL)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read secret: %w", err)
+	}
+	return strings.TrimRight(string(data), "\r\n"), nil
+}
+
+func (a *app) hostList() *cobra.Command {
+	return &cobra.Command{Use: "list", Short: "List hosts", Args: none(), RunE: func(cmd *cobra.Command, _ []string) error {
+		c, err := a.client()
+		if err != nil {
+			return err
+		}
+		rows, err := c.Hosts(cmd.Context())
+		if err != nil {
+			return err
+		}
+		type h = api.HostRow
+		return list(a, rows, []column[h]{
+			{"NAME", false, func(x h) string { return x.Name }},
+			{"KIND", false, func(x h) string { return x.Kind }},
+			{"URL", false, func(x h) string { return x.URL }},
+			{"VMS", false, func(x h) string { return fmt.Sprint(x.VMs) }},
+			{"OPEN", false, func(x h) string { return yesNo(!x.Closed) }},
+			{"STORAGE", true, func(x h) string { return x.Storage }},
+			{"NETWORK", true, func(x h) string { return x.Network }},
+			{"THUMBPRINT", true, func(x h) string { return x.Thumbprint }},
+		})
+	}}
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func (a *app) hostShow() *cobra.Command {
+	return &cobra.Command{Use: "show NAME", Short: "Show a host", Args: exactly(1), RunE: func(cmd *cobra.Command, args []string) error {
+		c, err := a.client()
+		if err != nil {
+			return err
+		}
+		rows, err := c.Hosts(cmd.Context())
+		if err != nil {
+			return err
+		}
+		for _, h := range rows {
+			if h.Name == args[0] {
+				return a.documentOr(h, func() error {
+					fmt.Fprintf(a.out, "name        %s (%s)\nurl         %s\nthumbprint  %s\nstorage     %s\nnetwork     %s\nopen        %s\nmachines    %d\n",
+						h.Name, h.Kind, h.URL, dash(h.Thumbprint), dash(h.Storage), dash(h.Network), yesNo(!h.Closed), h.VMs)
+					return nil
+				})
+			}
+		}
+		return inventory.NotFound("host", args[0])
+	}}
+}
+
+func (a *app) hostCheck() *cobra.Command {
+	return &cobra.Command{Use: "check NAME", Short: "Look a host over: what works, and what to do about what doesn't", Args: exactly(1), RunE: func(cmd *cobra.Command, args []string) error {
+		c, err := a.client()
+		if err != nil {
+			return err
+		}
+		found, err := c.CheckHost(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		failed := 0
+		for _, f := range found {
+			if f.Level == "failed" {
+				failed++
+			}
+		}
+		err = a.documentOr(found, func() error {
+			for _, f := range found {
+				fmt.Fprintf(a.out, "%-8s %-12s %s\n", f.Level, f.What, f.Detail)
+				if f.Try != "" {
+					fmt.Fprintf(a.out, "%-8s %-12s %s\n", "", "", "→ "+f.Try)
+				}
+			}
+			return nil
+		})
+		if err == nil && failed > 0 {
+			err = fmt.Errorf("host %s: %d of %d checks failed", args[0], failed, len(found))
+		}
+		return err
+	}}
+}
+
+func (a *app) hostRemove() *cobra.Command {
+	return &cobra.Command{Use: "remove NAME...", Short: "Take hosts out of the inventory; nothing at them changes", Args: atLeast(1), RunE: func(cmd *cobra.Command, args []string) error {
+		c, err := a.client()
+		if err != nil {
+			return err
+		}
+		var errs []error
+		for _, name := range args {
+			if err := c.DeleteHost(cmd.Context(), name); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			fmt.Fprintf(a.out, "%s: removed\n", name)
+		}
+		return errors.Join(errs...)
+	}}
+}

@@ -1,0 +1,125 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+
+	"ingot/hypervisor"
+	"ingot/hypervisor/fleet"
+	"ingot/hypervisor/libvirt"
+	"ingot/hypervisor/vsphere"
+	"ingot/images"
+	"ingot/inventory"
+	"ingot/inventory/guest"
+	"ingot/inventory/seed"
+)
+
+// openFleet makes the part that works on VMs, and the listeners that they phone home to.
+func (d *Daemon) openFleet() {
+	mux := http.NewServeMux()
+	d.guestServer().Routes(mux.Handle)
+	d.guests = newGuests(d.cfg.Machine, d.cfg.Interfaces, mux)
+	d.fleet = fleet.New(fleet.Config{Store: d.store, Now: d.now, Log: d.log.With("component", "fleet"), Open: d.openDriver, Image: d.goldenImage,
+		Seed: d.vmSeed, Woken: func() { d.lifecycle.Wake() },
+		Unseal: func(host string, sealed []byte) ([]byte, error) { return d.key.Unseal(sealPlace(host), sealed) }})
+}
+
+// sealPlace is the place that a host's secret is sealed for.
+func sealPlace(host string) string { return "host/" + host }
+
+// openDriver is the table of drivers.
+func (d *Daemon) openDriver(ctx context.Context, h inventory.Host, secret []byte) (hypervisor.Driver, error) {
+	log := d.log.With("component", string(h.Kind()), "host", h.Name)
+	switch h.Kind() {
+	case inventory.HostLibvirt:
+		return libvirt.Open(ctx, libvirt.Config{URL: h.URL, Owner: d.id, Pool: h.Storage, Log: log, Now: d.now})
+	case inventory.HostVSphere:
+		return vsphere.Open(ctx, vsphere.Config{URL: h.URL, Owner: d.id, Thumbprint: h.Thumbprint, Datastore: h.Storage, Log: log, Now: d.now,
+			Password: func() ([]byte, error) { return secret, nil }})
+	}
+	return nil, fmt.Errorf("hosts of kind %s: there is no driver yet: %w", h.Kind(), inventory.ErrUnsupported)
+}
+
+// formats are the image store's names of what hosts take.
+var formats = map[hypervisor.Format]images.Format{hypervisor.QCOW2: images.FormatQcow2, hypervisor.VMDK: images.FormatVMDK, hypervisor.VHDX: images.FormatVHDX}
+
+// goldenImage offers an image of the store to a driver.
+func (d *Daemon) goldenImage(_ context.Context, i inventory.Image) (hypervisor.Image, error) {
+	open := func(ctx context.Context, f hypervisor.Format) (hypervisor.Artefact, error) {
+		derived, err := d.images.images.Derive(ctx, i.Digest, formats[f])
+		if err != nil {
+			return hypervisor.Artefact{}, err
+		}
+		file, err := os.Open(derived.Path)
+		if err != nil {
+			return hypervisor.Artefact{}, fmt.Errorf("open image %s: %w", i.Name, err)
+		}
+		return hypervisor.Artefact{Content: file, SizeBytes: derived.SizeBytes, SHA256: derived.SHA256}, nil
+	}
+	return hypervisor.Image{Digest: i.Digest, Name: i.Name, SizeBytes: i.SizeBytes, BootModes: i.BootModes, Open: open}, nil
+}
+
+// vmSectorBytes is what disks of VMs count in.
+const vmSectorBytes = 512
+
+// vmSeed packs the documents of a VM, with a phone-home address that its guest can reach.
+func (d *Daemon) vmSeed(ctx context.Context, m *inventory.Machine, h inventory.Host, driver hypervisor.Driver) ([]byte, error) {
+	network := h.Network
+	if len(m.Spec.VM.NICs) > 0 && m.Spec.VM.NICs[0].Network != "" {
+		network = m.Spec.VM.NICs[0].Network
+	}
+	base, err := d.guests.base(ctx, h, network, driver)
+	if err != nil {
+		return nil, err
+	}
+	in := seed.Input{Machine: m, PhoneHomeURL: base + guest.PhoneHomePath(d.key, m.ID, m.Spec.Generation)}
+	err = d.store.View(ctx, func(x inventory.Tx) error {
+		in.UserData, err = x.UserData(ctx, m.ID)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	docs, err := seed.Make(in)
+	if err != nil {
+		return nil, err
+	}
+	return seed.Pack(docs, vmSectorBytes)
+}
+
+// Where libvirt's daemons of this computer listen (libvirt's daemons.html), and the name
+// under which it becomes a host.
+var localSockets = []string{"/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock"}
+
+const (
+	localHost = "local"
+	// localSetting remembers that it was added once: who removes it wants it gone.
+	localSetting = "local-host"
+)
+
+// findLocalHost makes the libvirt of this computer the first host, so that the first VM
+// needs no "ingot host add".
+func (d *Daemon) findLocalHost(ctx context.Context) error {
+	for _, socket := range localSockets {
+		if _, err := os.Stat(socket); err != nil {
+			continue
+		}
+		return d.store.Update(ctx, func(x inventory.Tx) error {
+			hosts, err := x.Hosts(ctx)
+			if err != nil || len(hosts) > 0 {
+				return err
+			}
+			if done, err := x.Setting(ctx, localSetting); err != nil || done != "" {
+				return err
+			}
+			d.log.Info("libvirt runs here: it is host local", "socket", socket)
+			if err := x.PutHost(ctx, inventory.Host{Name: localHost, URL: "qemu:///system", Created: d.now()}); err != nil {
+				return err
+			}
+			return x.PutSetting(ctx, localSetting, "added")
+		})
+	}
+	return nil
+}
