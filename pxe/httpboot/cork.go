@@ -8,9 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A connection is corked (tcp(7), TCP_CORK) while a file goes out. sendfile(2) gives the
-// kernel 64 KiB at a time, which no segment size divides, and without Nagle's algorithm,
-// as Go opens sockets, what is left over leaves each time in a short segment of its own.
+// A connection is corked (tcp(7), TCP_CORK) from the first piece of a file to the end of
+// its request, whoever serves the file: the images' handler is not this package's.
+// sendfile(2) gives the kernel 64 KiB at a time, which no segment size divides, and
+// without Nagle's algorithm, as Go opens sockets, what is left over leaves each time in a
+// short segment of its own.
 type cork struct{ raw syscall.RawConn }
 
 type corkKey struct{}

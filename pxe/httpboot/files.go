@@ -85,7 +85,6 @@ func (h fileHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	start := h.now()
 	m := newMeter(w)
-	m.cork = corkOf(r.Context())
 	t := Transfer{Range: r.Header.Get("Range")}
 	t.Name, t.MAC = fileName(r.URL.Path)
 	t.Client = clientAddr(r)

@@ -19,7 +19,9 @@ const (
 // io.ReaderFrom, and with it sendfile.
 type meter struct {
 	http.ResponseWriter
+	// cork is of the connection; corked is set once a file goes out.
 	cork   cork
+	corked bool
 	status int
 	bytes  int64
 	// err is the first error of a write.
@@ -54,8 +56,10 @@ func (m *meter) ReadFrom(src io.Reader) (int64, error) {
 		return io.Copy(writeOnly{m}, src)
 	}
 	m.begin()
-	m.cork.in()
-	defer m.cork.out()
+	if !m.corked {
+		m.cork.in()
+		m.corked = true
+	}
 	from, left := src, int64(-1)
 	limited, isLimited := src.(*io.LimitedReader)
 	if isLimited {

@@ -72,7 +72,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.active.Add(1)
 	defer s.active.Add(-1)
 	m := newMeter(w)
+	m.cork = corkOf(r.Context())
 	defer func() {
+		if m.corked {
+			m.cork.out()
+		}
 		s.bytes.Add(m.bytes)
 		m.extend() // for what net/http still flushes
 		s.log.Debug("request", "method", r.Method, "path", r.URL.Path, "client", r.RemoteAddr, "status", m.status, "bytes", m.bytes)

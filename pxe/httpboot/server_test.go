@@ -294,45 +294,58 @@ func TestZeroCopyPath(t *testing.T) {
 }
 
 // TestSendfile looks at the system calls themselves: the socket is corked, the file goes
-// out, and the cork is taken out again.
+// out, and the cork is taken out again; by this package's handler, and by one that others
+// mount, as the images' is.
 func TestSendfile(t *testing.T) {
-	if os.Getenv("HTTPBOOT_SERVE") != "" {
-		serveOnce(t)
+	if path := os.Getenv("HTTPBOOT_SERVE"); path != "" {
+		serveOnce(t, path)
 		return
 	}
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Skipf("needs strace: %v", err)
 	}
-	trace := filepath.Join(t.TempDir(), "trace")
-	cmd := exec.Command("strace", "-f", "-e", "trace=sendfile,setsockopt", "-o", trace, os.Args[0], "-test.run=^TestSendfile$")
-	cmd.Env = append(os.Environ(), "HTTPBOOT_SERVE=1")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		if strings.Contains(string(out), "PTRACE") || strings.Contains(string(out), "ptrace") {
-			t.Skipf("tracing is not allowed here: %s", out)
+	for _, path := range []string{"/boot/image", "/mounted/image"} {
+		trace := filepath.Join(t.TempDir(), "trace")
+		cmd := exec.Command("strace", "-f", "-e", "trace=sendfile,setsockopt", "-o", trace, os.Args[0], "-test.run=^TestSendfile$")
+		cmd.Env = append(os.Environ(), "HTTPBOOT_SERVE="+path)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			if strings.Contains(string(out), "PTRACE") || strings.Contains(string(out), "ptrace") {
+				t.Skipf("tracing is not allowed here: %s", out)
+			}
+			t.Fatalf("%v\n%s", err, out)
 		}
-		t.Fatalf("%v\n%s", err, out)
-	}
-	calls, err := os.ReadFile(trace)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !corked.Match(calls) {
-		t.Errorf("not cork, sendfile, uncork:\n%s", calls)
+		calls, err := os.ReadFile(trace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !corked.Match(calls) || strings.Count(string(calls), "TCP_CORK, [1]") != 1 {
+			t.Errorf("%s: not cork, sendfile, uncork:\n%s", path, calls)
+		}
 	}
 }
 
 var corked = regexp.MustCompile(`(?s)TCP_CORK, \[1\].*sendfile\(.*TCP_CORK, \[0\]`)
 
-// serveOnce serves one file to a client that drops it.
-func serveOnce(t *testing.T) {
+// serveOnce serves one file, of more than one piece, to a client that drops it.
+func serveOnce(t *testing.T, path string) {
 	t.Helper()
-	f := newFolder(t, map[string][]byte{"image": random(1 << 20)})
-	address := run(t, newServer(f, Config{}), nil)
-	resp, err := http.Get("http://" + address + "/boot/image")
+	const size = 2*pieceBytes + 1
+	f := newFolder(t, map[string][]byte{"image": random(size)})
+	s := newServer(f, Config{})
+	s.Handle("/mounted/image", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		file, err := f.Open(r.Context(), Request{Name: "image"})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer file.Content.Close()
+		http.ServeContent(w, r, "", time.Time{}, file.Content)
+	}))
+	resp, err := http.Get("http://" + run(t, s, nil) + path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := io.Copy(io.Discard, resp.Body); n != 1<<20 || err != nil || resp.Body.Close() != nil {
+	if n, err := io.Copy(io.Discard, resp.Body); n != size || err != nil || resp.Body.Close() != nil {
 		t.Errorf("got %d bytes, %v", n, err)
 	}
 }
