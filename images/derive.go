@@ -2,12 +2,9 @@ package images
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -138,24 +135,13 @@ func hashDerived(ctx context.Context, path string, format Format) (Derived, erro
 		return Derived{}, err
 	}
 	defer f.Close()
-	sum := sha256.New()
-	n, err := io.Copy(sum, readerOf(ctx, f))
-	return Derived{Format: format, SizeBytes: n, SHA256: hex.EncodeToString(sum.Sum(nil)), Path: path}, errors.Join(err, f.Sync())
+	info, err := f.Stat()
+	if err != nil {
+		return Derived{}, err
+	}
+	sum, err := hashFile(ctx, f, info.Size(), ImportOptions{})
+	return Derived{Format: format, SizeBytes: info.Size(), SHA256: sum.Hex(), Path: path}, errors.Join(err, f.Sync())
 }
-
-// readerOf stops reading when ctx ends.
-func readerOf(ctx context.Context, r io.Reader) io.Reader {
-	return readFunc(func(p []byte) (int, error) {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		return r.Read(p)
-	})
-}
-
-type readFunc func([]byte) (int, error)
-
-func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
 // keepDerived makes the folder part of the store; one that another process made first
 // stays.

@@ -61,9 +61,20 @@ func TestDerive(t *testing.T) {
 	if err := store.Delete(t.Context(), image.Digest); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := os.ReadDir(filepath.Join(dir, "derived")); err != nil || len(left) > 0 {
-		t.Errorf("left of a deleted image: %v, %v", left, err)
+	none := func(when string) {
+		t.Helper()
+		if left, err := os.ReadDir(filepath.Join(dir, "derived")); err != nil || len(left) > 0 {
+			t.Errorf("%s: left %v, %v", when, left, err)
+		}
 	}
+	none("after the image was deleted")
+	if err := os.Mkdir(filepath.Join(dir, "derived", image.Digest[len("sha256:"):]+".qcow2"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := images.NewStore(dir); err != nil {
+		t.Fatal(err)
+	}
+	none("after a start that found one that was made while its image was deleted")
 }
 
 func TestDeriveRefuses(t *testing.T) {

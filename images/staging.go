@@ -52,8 +52,12 @@ func (st *staging) discard() error {
 
 func (st *staging) path(name string) string { return filepath.Join(st.dir, name) }
 
-// sweep removes the remains of imports whose process is gone.
+// sweep removes the remains of imports whose process is gone, and what was derived from
+// images that are gone (while it was made).
 func (s *Store) sweep() error {
+	if err := s.sweepDerived(); err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(s.temp())
 	if err != nil {
 		return err
@@ -74,6 +78,23 @@ func (s *Store) sweep() error {
 			return err
 		}
 		if err := errors.Join(os.RemoveAll(path), lock.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) sweepDerived() error {
+	entries, err := os.ReadDir(filepath.Join(s.dir, "derived"))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		hex, _, _ := strings.Cut(e.Name(), ".")
+		if _, err := os.Stat(filepath.Join(s.blobs(), hex)); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(s.dir, "derived", e.Name())); err != nil {
 			return err
 		}
 	}
