@@ -2,9 +2,13 @@ package fleet
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"ingot/hypervisor"
 	"ingot/inventory"
@@ -18,7 +22,8 @@ const (
 )
 
 // refresh keeps the addresses of machines current, until ctx ends: an installed system
-// tells its own once, when it phones home, and some never do.
+// tells its own once, when it phones home, and some never do. After a restart it is also
+// what makes the server listen again for those that boot for the first time.
 func (f *Fleet) refresh(ctx context.Context) {
 	tick := time.NewTicker(refreshEvery)
 	defer tick.Stop()
@@ -54,12 +59,17 @@ func (f *Fleet) Refresh(ctx context.Context) error {
 		}
 		return err
 	})
+	var asking errgroup.Group
+	asking.SetLimit(atOnce)
 	for host, machines := range byHost {
-		if err := f.refreshHost(ctx, host, machines, leases); err != nil {
-			f.log.Warn("ask for addresses", "host", host, "err", err)
-		}
+		asking.Go(func() error {
+			if err := f.refreshHost(ctx, host, machines, leases); err != nil && ctx.Err() == nil {
+				f.log.Warn("ask for addresses", "host", host, "err", err)
+			}
+			return nil
+		})
 	}
-	return err
+	return errors.Join(err, asking.Wait())
 }
 
 func (f *Fleet) refreshHost(ctx context.Context, host string, machines []*inventory.Machine, leases []inventory.Address) error {
@@ -68,6 +78,14 @@ func (f *Fleet) refreshHost(ctx context.Context, host string, machines []*invent
 	c, err := f.connect(ctx, host)
 	if err != nil {
 		return err
+	}
+	for _, m := range machines {
+		if m.Status.Phase != inventory.PhaseFirstBoot {
+			continue
+		}
+		if err := f.cfg.Listen(ctx, m, c.host, c.driver); err != nil {
+			return fmt.Errorf("listen for the phone-home of %s: %w", m.Name, err)
+		}
 	}
 	all, err := c.driver.List(ctx)
 	if err != nil {

@@ -10,23 +10,23 @@ import (
 
 // Foreign lists a host's machines that belong to nobody.
 func (f *Fleet) Foreign(ctx context.Context, host string) ([]hypervisor.VM, error) {
-	a, _, err := f.adopter(ctx, host)
+	a, err := f.adopter(ctx, host)
 	if err != nil {
 		return nil, err
 	}
 	return a.Foreign(ctx)
 }
 
-func (f *Fleet) adopter(ctx context.Context, host string) (hypervisor.Adopter, *connection, error) {
+func (f *Fleet) adopter(ctx context.Context, host string) (hypervisor.Adopter, error) {
 	c, err := f.connect(ctx, host)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	a, ok := c.driver.(hypervisor.Adopter)
 	if !ok {
-		return nil, nil, fmt.Errorf("host %s has no machines to adopt: %w", host, inventory.ErrUnsupported)
+		return nil, fmt.Errorf("host %s has no machines to adopt: %w", host, inventory.ErrUnsupported)
 	}
-	return a, c, nil
+	return a, nil
 }
 
 // Adopt takes a foreign machine, by its UUID or name at the host, into the inventory
@@ -35,7 +35,7 @@ func (f *Fleet) Adopt(ctx context.Context, host, which, name string) (*inventory
 	if err := inventory.CheckName(name); err != nil {
 		return nil, err
 	}
-	a, _, err := f.adopter(ctx, host)
+	a, err := f.adopter(ctx, host)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (f *Fleet) Adopt(ctx context.Context, host, which, name string) (*inventory
 	if err != nil {
 		return nil, err
 	}
-	m := adopted(vm, inventory.NewVM(name, specOf(host, vm), f.cfg.Now()))
+	m := adopted(vm, inventory.NewVM(name, wantOf(host, vm), f.cfg.Now()))
 	err = f.cfg.Store.Update(ctx, func(x inventory.Tx) error {
 		if err := x.PutMachine(ctx, m); err != nil {
 			return err
@@ -93,7 +93,8 @@ func find(ctx context.Context, a hypervisor.Adopter, which string) (found hyperv
 	return found, inventory.Invalid("%d machines are named %q: give the UUID", n, which)
 }
 
-func specOf(host string, vm hypervisor.VM) inventory.VMSpec {
+// wantOf takes a machine as it is for what is wanted.
+func wantOf(host string, vm hypervisor.VM) inventory.VMSpec {
 	spec := inventory.VMSpec{Host: host, CPUs: vm.CPUs, MemoryBytes: vm.MemoryBytes, Firmware: vm.Firmware, SecureBoot: vm.SecureBoot, TPM: vm.TPM}
 	for _, d := range vm.Disks {
 		spec.DiskBytes = append(spec.DiskBytes, d.SizeBytes)

@@ -35,7 +35,7 @@ func (f *Fleet) Plan(ctx context.Context, m *inventory.Machine, image inventory.
 	if err != nil {
 		return placed, plan, err
 	}
-	spec, err := SpecOf(m, c.host, golden)
+	spec, err := specOf(m, c.host, golden)
 	if err != nil {
 		return placed, plan, err
 	}

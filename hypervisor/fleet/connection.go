@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -11,28 +12,36 @@ import (
 	"ingot/inventory"
 )
 
+const (
+	// openTime bounds the first contact with a host; a libvirt that has to find out
+	// whether guests run under KVM takes a quarter of a minute.
+	openTime = time.Minute
+	// closeTime bounds the wait for a contact that is being made when all ends.
+	closeTime = 5 * time.Second
+)
+
+// slot is the place of a host's connection. Who holds turn opens it or looks at it, so a
+// host is met once, however many ask.
+type slot struct {
+	turn *semaphore.Weighted
+	// c is nil before the first contact.
+	c *connection
+}
+
 // connection is an open driver of a host as it was then.
 type connection struct {
 	host   inventory.Host
 	driver hypervisor.Driver
-	slots  *semaphore.Weighted
+	// room is for the machines under work.
+	room *semaphore.Weighted
 }
 
 // enter waits until the host has room for one more machine under work.
 func (c *connection) enter(ctx context.Context) (done func(), err error) {
-	if err := c.slots.Acquire(ctx, 1); err != nil {
+	if err := c.room.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
-	return func() { c.slots.Release(1) }, nil
-}
-
-// Driver returns the driver of a host, connected.
-func (f *Fleet) Driver(ctx context.Context, host string) (hypervisor.Driver, error) {
-	c, err := f.connect(ctx, host)
-	if err != nil {
-		return nil, err
-	}
-	return c.driver, nil
+	return func() { c.room.Release(1) }, nil
 }
 
 // connect returns the connection to a host; one that was made for another URL is closed.
@@ -41,37 +50,39 @@ func (f *Fleet) connect(ctx context.Context, name string) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.mu.Lock()
-	c := f.hosts[name]
-	f.mu.Unlock()
-	if c != nil && sameAddress(c.host, host) {
-		return c, nil
+	s := f.slotOf(name)
+	if err := s.turn.Acquire(ctx, 1); err != nil {
+		return nil, err
 	}
-	driver, err := f.cfg.Open(ctx, host, secret)
+	defer s.turn.Release(1)
+	if s.c != nil && sameAddress(s.c.host, host) {
+		return s.c, nil
+	}
+	octx, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	driver, err := f.cfg.Open(octx, host, secret)
 	if err != nil {
 		return nil, fmt.Errorf("connect to host %s: %w", name, err)
 	}
-	return f.keep(&connection{host: host, driver: driver, slots: semaphore.NewWeighted(atOnce)})
+	old := s.c
+	s.c = &connection{host: host, driver: driver, room: semaphore.NewWeighted(atOnce)}
+	if old == nil {
+		return s.c, nil
+	}
+	return s.c, old.driver.Close()
+}
+
+func (f *Fleet) slotOf(name string) *slot {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.hosts[name] == nil {
+		f.hosts[name] = &slot{turn: semaphore.NewWeighted(1)}
+	}
+	return f.hosts[name]
 }
 
 func sameAddress(a, b inventory.Host) bool {
 	return a.URL == b.URL && a.Thumbprint == b.Thumbprint && a.Storage == b.Storage && a.Created.Equal(b.Created)
-}
-
-// keep makes c the host's connection, unless another was faster.
-func (f *Fleet) keep(c *connection) (*connection, error) {
-	f.mu.Lock()
-	old := f.hosts[c.host.Name]
-	if old != nil && sameAddress(old.host, c.host) {
-		f.mu.Unlock()
-		return old, c.driver.Close()
-	}
-	f.hosts[c.host.Name] = c
-	f.mu.Unlock()
-	if old != nil {
-		return c, old.driver.Close()
-	}
-	return c, nil
 }
 
 // host reads a host with its secret, open.
@@ -93,11 +104,21 @@ func (f *Fleet) host(ctx context.Context, name string) (host inventory.Host, sec
 // close ends all connections.
 func (f *Fleet) close() {
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	slots := f.hosts
+	f.hosts = map[string]*slot{}
+	f.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
 	var err error
-	for name, c := range f.hosts {
-		err = errors.Join(err, c.driver.Close())
-		delete(f.hosts, name)
+	for _, s := range slots {
+		if terr := s.turn.Acquire(ctx, 1); terr != nil {
+			err = errors.Join(err, terr)
+			continue
+		}
+		if s.c != nil {
+			err = errors.Join(err, s.c.driver.Close())
+		}
+		s.turn.Release(1)
 	}
 	if err != nil {
 		f.log.Warn("close hosts", "err", err)

@@ -57,7 +57,7 @@ func (f *Fleet) clear(ctx context.Context, j *job, c *connection) error {
 // make creates the machine and starts it.
 func (f *Fleet) make(ctx context.Context, j *job, c *connection, image hypervisor.Image) error {
 	j.step = "create"
-	spec, err := SpecOf(j.m, c.host, image)
+	spec, err := specOf(j.m, c.host, image)
 	if err != nil {
 		return err
 	}
@@ -106,8 +106,8 @@ func (f *Fleet) remove(ctx context.Context, j *job) error {
 	return j.edit(ctx, func(m *inventory.Machine) { m.Status.VM = nil }, inventory.VMGone{Host: host})
 }
 
-// SpecOf is a machine in a driver's words, without its seed.
-func SpecOf(m *inventory.Machine, host inventory.Host, image hypervisor.Image) (hypervisor.Spec, error) {
+// specOf is a machine in a driver's words, without its seed.
+func specOf(m *inventory.Machine, host inventory.Host, image hypervisor.Image) (hypervisor.Spec, error) {
 	v := m.Spec.VM
 	spec := hypervisor.Spec{ID: m.ID, Name: m.Name, CPUs: v.CPUs, MemoryBytes: v.MemoryBytes, Image: image.Digest, ImageBytes: image.SizeBytes, SecureBoot: v.SecureBoot, TPM: v.TPM}
 	asked := v.Firmware

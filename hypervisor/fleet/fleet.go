@@ -24,6 +24,9 @@ type Config struct {
 	Image func(ctx context.Context, image inventory.Image) (hypervisor.Image, error)
 	// Seed makes the FAT file system with the machine's documents; driver is of its host.
 	Seed func(ctx context.Context, m *inventory.Machine, host inventory.Host, driver hypervisor.Driver) ([]byte, error)
+	// Listen makes sure that the server listens where a machine's guest phones home. It is
+	// called again and again until it did.
+	Listen func(ctx context.Context, m *inventory.Machine, host inventory.Host, driver hypervisor.Driver) error
 	// Woken is called when a report was stored.
 	Woken func()
 	Now   func() time.Time
@@ -44,16 +47,15 @@ type Fleet struct {
 	log *slog.Logger
 	// wake makes Run look soon.
 	wake chan struct{}
-	all  *semaphore.Weighted
+	// placing is the turn of giving a machine a host, so that two don't count on the same
+	// memory.
+	placing *semaphore.Weighted
 
 	mu sync.Mutex
-	// hosts are open connections by name.
-	hosts map[string]*connection
+	// hosts are the connections by name.
+	hosts map[string]*slot
 	// working are the machines under work, by ID.
 	working map[string]bool
-	// placing is held while a machine is given a host, so that two don't count on the
-	// same memory.
-	placing sync.Mutex
 }
 
 // New returns a Fleet that Run works for.
@@ -61,8 +63,8 @@ func New(cfg Config) *Fleet {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Fleet{cfg: cfg, log: cfg.Log, wake: make(chan struct{}, 1), all: semaphore.NewWeighted(allAtOnce),
-		hosts: map[string]*connection{}, working: map[string]bool{}}
+	return &Fleet{cfg: cfg, log: cfg.Log, wake: make(chan struct{}, 1), placing: semaphore.NewWeighted(1),
+		hosts: map[string]*slot{}, working: map[string]bool{}}
 }
 
 // Begin implements lifecycle.Executor: the work stands in the inventory and Run finds it.

@@ -66,7 +66,9 @@ type world struct {
 	// secrets are what hosts were opened with.
 	mu      sync.Mutex
 	secrets map[string]string
-	stop    func()
+	// opened counts connections by host, listens what Listen was asked for.
+	opened, listens map[string]int
+	stop            func()
 }
 
 func newWorld(t *testing.T, hosts ...string) *world {
@@ -75,7 +77,7 @@ func newWorld(t *testing.T, hosts ...string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: store, hosts: map[string]*memoryHost{}, secrets: map[string]string{}}
+	w := &world{t: t, store: store, hosts: map[string]*memoryHost{}, secrets: map[string]string{}, opened: map[string]int{}, listens: map[string]int{}}
 	w.update(func(ctx context.Context, x inventory.Tx) error {
 		err := errors.Join(x.PutImage(ctx, golden), x.PutChannel(ctx, inventory.Channel{Name: golden.Name, Channel: "stable", Digest: golden.Digest}))
 		for _, name := range hosts {
@@ -102,6 +104,7 @@ func (w *world) start() {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.secrets[h.Name] = string(secret)
+			w.opened[h.Name]++
 			return &memoryDriver{w.hosts[h.Name], "here"}, nil
 		},
 		Unseal: func(host string, sealed []byte) ([]byte, error) {
@@ -109,6 +112,12 @@ func (w *world) start() {
 		},
 		Seed: func(_ context.Context, m *inventory.Machine, _ inventory.Host, _ hypervisor.Driver) ([]byte, error) {
 			return []byte("seed of " + m.Name), nil
+		},
+		Listen: func(_ context.Context, m *inventory.Machine, h inventory.Host, _ hypervisor.Driver) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.listens[m.Name+" on "+h.Name]++
+			return nil
 		},
 		Woken: func() { w.life.Wake() },
 	})
@@ -299,6 +308,36 @@ func TestKilled(t *testing.T) {
 	w.until("web", phase(inventory.PhaseFirstBoot))
 	if n := len(w.hosts["kvm1"].vms); n != 1 {
 		t.Errorf("%d machines at the host, want 1", n)
+	}
+	if err := w.fleet.Refresh(t.Context()); err != nil || w.listens["web on kvm1"] == 0 {
+		t.Errorf("nobody listens for its phone-home: %v, %v", w.listens, err)
+	}
+}
+
+// TestMetOnce: however many ask at once, a host is connected to once; and anew when its
+// address changes.
+func TestMetOnce(t *testing.T) {
+	w := newWorld(t, "kvm1")
+	ask := func() {
+		t.Helper()
+		var asking sync.WaitGroup
+		for range 20 {
+			asking.Go(func() {
+				if _, err := w.fleet.Check(t.Context(), "kvm1"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		asking.Wait()
+	}
+	for want := 1; want <= 2; want++ {
+		ask()
+		if w.opened["kvm1"] != want {
+			t.Errorf("connected %d times, want %d", w.opened["kvm1"], want)
+		}
+		w.update(func(ctx context.Context, x inventory.Tx) error {
+			return x.PutHost(ctx, inventory.Host{Name: "kvm1", URL: "qemu+ssh://elsewhere/system"})
+		})
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"ingot/hypervisor"
 	"ingot/inventory"
 )
@@ -30,8 +32,10 @@ func (f *Fleet) place(ctx context.Context, j *job, image hypervisor.Image) error
 	if j.m.Spec.VM.Host != inventory.AnyHost {
 		return nil
 	}
-	f.placing.Lock()
-	defer f.placing.Unlock()
+	if err := f.placing.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer f.placing.Release(1)
 	placed, err := f.choose(ctx, j.m, image)
 	if err != nil {
 		return err
@@ -100,15 +104,25 @@ func (f *Fleet) candidates(ctx context.Context, m *inventory.Machine, image hype
 		machines, err = x.Machines(ctx)
 		return err
 	})
-	for _, host := range hosts {
-		c, why := f.candidate(ctx, host, m, machines, image)
+	if err != nil {
+		return nil, nil, err
+	}
+	asked := make([]candidate, len(hosts))
+	whys := make([]error, len(hosts))
+	var asking errgroup.Group
+	asking.SetLimit(atOnce)
+	for i, host := range hosts {
+		asking.Go(func() error { asked[i], whys[i] = f.candidate(ctx, host, m, machines, image); return nil })
+	}
+	_ = asking.Wait() // what went wrong is in whys
+	for i, why := range whys {
 		if why != nil {
-			refused = append(refused, fmt.Sprintf("%s: %v", host.Name, why))
+			refused = append(refused, fmt.Sprintf("%s: %v", hosts[i].Name, why))
 			continue
 		}
-		found = append(found, c)
+		found = append(found, asked[i])
 	}
-	return found, refused, errors.Join(err, ctx.Err())
+	return found, refused, ctx.Err()
 }
 
 func (f *Fleet) candidate(ctx context.Context, host inventory.Host, m *inventory.Machine, machines []*inventory.Machine, image hypervisor.Image) (candidate, error) {

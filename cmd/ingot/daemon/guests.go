@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
+
 	"ingot/hypervisor"
 	"ingot/inventory"
 )
@@ -25,13 +27,22 @@ type guests struct {
 	// given is the configured URL, for networks where this computer can't tell.
 	given string
 
-	mu     sync.Mutex
-	open   map[string]bool
+	// turn is of who looks at open.
+	turn *semaphore.Weighted
+	// open are the listeners by interface.
+	open   map[string]guestListener
 	opened chan net.Listener
 }
 
+// guestListener is bound to an interface by its number, which a bridge that is made anew
+// under the same name does not have.
+type guestListener struct {
+	index int
+	net.Listener
+}
+
 func newGuests(m Machine, interfaces []string, h http.Handler) *guests {
-	return &guests{port: m.HTTPPort, advertised: m.advertised(), given: m.URL, handler: h, interfaces: interfaces, open: map[string]bool{}, opened: make(chan net.Listener)}
+	return &guests{port: m.HTTPPort, advertised: m.advertised(), given: m.URL, handler: h, interfaces: interfaces, turn: semaphore.NewWeighted(1), open: map[string]guestListener{}, opened: make(chan net.Listener)}
 }
 
 // run serves what is opened, until ctx ends.
@@ -43,7 +54,7 @@ func (g *guests) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case l := <-g.opened:
-			serving.Go(func() { _ = serveHTTP(ctx, g.handler, l) }) // the next VM opens it again
+			serving.Go(func() { _ = serveHTTP(ctx, g.handler, l) }) // ends when another takes its place
 		}
 	}
 }
@@ -88,28 +99,31 @@ func towards(ctx context.Context, h inventory.Host) (netip.Addr, error) {
 }
 
 // listen opens the port on the interface that has the address, unless the machine
-// listener has it.
+// listener has it, or it is open.
 func (g *guests) listen(ctx context.Context, addr netip.Addr) error {
 	iface, err := interfaceOf(addr)
 	if err != nil {
 		return err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.open[iface] {
+	if err := g.turn.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer g.turn.Release(1)
+	old, there := g.open[iface.Name]
+	if g.machine(iface.Name) || there && old.index == iface.Index {
 		return nil
 	}
-	l, err := listen(ctx, iface, portText(g.port))
-	if errors.Is(err, inventory.ErrBusy) && g.machine(iface) {
-		g.open[iface] = true
-		return nil
+	if there {
+		_ = old.Close() // its interface is gone
+		delete(g.open, iface.Name)
 	}
+	l, err := listen(ctx, iface.Name, portText(g.port))
 	if err != nil {
 		return err
 	}
 	select {
 	case g.opened <- l:
-		g.open[iface] = true
+		g.open[iface.Name] = guestListener{iface.Index, l}
 		return nil
 	case <-ctx.Done():
 		return errors.Join(ctx.Err(), l.Close())
@@ -126,21 +140,25 @@ func (g *guests) machine(iface string) bool {
 const loopback = "lo"
 
 // interfaceOf finds the interface that has an address.
-func interfaceOf(addr netip.Addr) (string, error) {
+func interfaceOf(addr netip.Addr) (net.Interface, error) {
 	all, err := net.Interfaces()
 	if err != nil {
-		return "", fmt.Errorf("list interfaces: %w", err)
+		return net.Interface{}, fmt.Errorf("list interfaces: %w", err)
 	}
 	for _, i := range all {
 		addrs, err := i.Addrs()
 		if err != nil {
-			return "", fmt.Errorf("addresses of %s: %w", i.Name, err)
+			return i, fmt.Errorf("addresses of %s: %w", i.Name, err)
 		}
 		for _, a := range addrs {
 			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr() == addr {
-				return i.Name, nil
+				return i, nil
 			}
 		}
 	}
-	return loopback, nil
+	lo, err := net.InterfaceByName(loopback)
+	if err != nil {
+		return net.Interface{}, fmt.Errorf("find loopback: %w", err)
+	}
+	return *lo, nil
 }

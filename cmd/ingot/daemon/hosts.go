@@ -22,7 +22,7 @@ func (d *Daemon) openFleet() {
 	d.guestServer().Routes(mux.Handle)
 	d.guests = newGuests(d.cfg.Machine, d.cfg.Interfaces, mux)
 	d.fleet = fleet.New(fleet.Config{Store: d.store, Now: d.now, Log: d.log.With("component", "fleet"), Open: d.openDriver, Image: d.goldenImage,
-		Seed: d.vmSeed, Woken: func() { d.lifecycle.Wake() },
+		Seed: d.vmSeed, Listen: d.listenFor, Woken: func() { d.lifecycle.Wake() },
 		Unseal: func(host string, sealed []byte) ([]byte, error) { return d.key.Unseal(sealPlace(host), sealed) }})
 }
 
@@ -61,16 +61,26 @@ func (d *Daemon) goldenImage(_ context.Context, i inventory.Image) (hypervisor.I
 	return hypervisor.Image{Digest: i.Digest, Name: i.Name, SizeBytes: i.SizeBytes, BootModes: i.BootModes, Open: open}, nil
 }
 
+// bootNetwork is the network of a VM's first NIC, in its host's words.
+func bootNetwork(m *inventory.Machine, h inventory.Host) string {
+	if len(m.Spec.VM.NICs) > 0 && m.Spec.VM.NICs[0].Network != "" {
+		return m.Spec.VM.NICs[0].Network
+	}
+	return h.Network
+}
+
+// listenFor makes the server listen where a VM phones home.
+func (d *Daemon) listenFor(ctx context.Context, m *inventory.Machine, h inventory.Host, driver hypervisor.Driver) error {
+	_, err := d.guests.base(ctx, h, bootNetwork(m, h), driver)
+	return err
+}
+
 // vmSectorBytes is what disks of VMs count in.
 const vmSectorBytes = 512
 
 // vmSeed packs the documents of a VM, with a phone-home address that its guest can reach.
 func (d *Daemon) vmSeed(ctx context.Context, m *inventory.Machine, h inventory.Host, driver hypervisor.Driver) ([]byte, error) {
-	network := h.Network
-	if len(m.Spec.VM.NICs) > 0 && m.Spec.VM.NICs[0].Network != "" {
-		network = m.Spec.VM.NICs[0].Network
-	}
-	base, err := d.guests.base(ctx, h, network, driver)
+	base, err := d.guests.base(ctx, h, bootNetwork(m, h), driver)
 	if err != nil {
 		return nil, err
 	}
