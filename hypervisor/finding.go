@@ -30,17 +30,11 @@ type Capabilities struct {
 	BIOS, UEFI, SecureBoot, TPM bool
 	// LinkedClones: a machine's disk can stand on the image's.
 	LinkedClones bool
-	// LiveSnapshots: of a machine that runs.
-	LiveSnapshots bool
 	// GrowRunning: disks of a machine that runs.
 	GrowRunning bool
 	// CPUs and MemoryBytes of the host; FreeMemoryBytes when it was asked.
 	CPUs                         int
 	MemoryBytes, FreeMemoryBytes int64
-	// Format that EnsureImage wants.
-	Format Format
-	// Pulls: the host fetches images by itself.
-	Pulls bool
 }
 
 // Plan is what Create would do.

@@ -3,6 +3,7 @@ package hypervisor
 import (
 	"context"
 	"io"
+	"slices"
 
 	"ingot/inventory"
 )
@@ -39,8 +40,6 @@ type Artefact struct {
 	SizeBytes int64
 	// SHA256 is of the file, in hex.
 	SHA256 string
-	// URL is where a host that pulls can fetch it; empty when there is no such place.
-	URL string
 }
 
 // Progress of a transfer to a host.
@@ -49,14 +48,7 @@ type Progress struct{ Bytes, TotalBytes int64 }
 // Mode is the firmware to boot the image with: the one asked for if the image knows it,
 // UEFI before BIOS if none was. ErrInvalid says what the image boots in.
 func (i Image) Mode(asked inventory.FirmwareMode, secureBoot bool) (inventory.FirmwareMode, error) {
-	has := func(mode string) bool {
-		for _, m := range i.BootModes {
-			if m == mode {
-				return true
-			}
-		}
-		return len(i.BootModes) == 0
-	}
+	has := func(mode string) bool { return len(i.BootModes) == 0 || slices.Contains(i.BootModes, mode) }
 	switch {
 	case secureBoot && !has("secureboot"):
 		return "", inventory.Invalid("image %s boots in %v, not with Secure Boot", i.Name, i.BootModes)

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,6 +27,12 @@ type Image struct {
 	GrowPartition string    `json:"growPartition,omitempty"`
 	RecipeDigest  string    `json:"recipeDigest,omitempty"`
 	Created       time.Time `json:"created"`
+}
+
+// BootsBy reports whether it boots in a mode (bios, uefi, secureboot). One whose modes are
+// not known may; no mode asked for is always right.
+func (i Image) BootsBy(mode string) bool {
+	return mode == "" || len(i.BootModes) == 0 || slices.Contains(i.BootModes, mode)
 }
 
 // Channel is a movable pointer: name "debian-12", channel "stable".

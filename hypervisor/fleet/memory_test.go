@@ -36,7 +36,7 @@ type memoryVM struct {
 
 func newMemoryHost() *memoryHost {
 	return &memoryHost{can: hypervisor.Capabilities{Product: "memory", BIOS: true, UEFI: true, SecureBoot: true, TPM: true, LinkedClones: true,
-		MemoryBytes: 8 << 30, CPUs: 4, Format: hypervisor.QCOW2}, images: map[string]int64{}, vms: map[string]*memoryVM{}}
+		MemoryBytes: 8 << 30, CPUs: 4}, images: map[string]int64{}, vms: map[string]*memoryVM{}}
 }
 
 // change is the begin of a changing call: the host is locked when it returns nil.

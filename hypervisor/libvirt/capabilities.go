@@ -19,7 +19,7 @@ func (d *Driver) learn(ctx context.Context) error {
 		return err
 	}
 	d.version = version
-	d.caps = hypervisor.Capabilities{Product: "libvirt", Version: versionText(version), BIOS: true, LinkedClones: true, GrowRunning: true, Format: hypervisor.QCOW2}
+	d.caps = hypervisor.Capabilities{Product: "libvirt", Version: versionText(version), BIOS: true, LinkedClones: true, GrowRunning: true}
 	if err := d.learnNode(ctx); err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func (d *Driver) Capabilities() hypervisor.Capabilities { return d.can }
 func (d *Driver) ask(ctx context.Context) hypervisor.Capabilities {
 	about := d.client.ServiceContent.About
 	can := hypervisor.Capabilities{Product: about.Name, Version: about.Version, Accelerated: true, BIOS: true, UEFI: true, SecureBoot: true,
-		TPM: d.hasKeyProvider(ctx), LinkedClones: d.client.IsVC(), LiveSnapshots: true, GrowRunning: true, Format: hypervisor.VMDK}
+		TPM: d.hasKeyProvider(ctx), LinkedClones: d.client.IsVC(), GrowRunning: true}
 	if s := d.place.compute.Summary; s != nil {
 		sum := s.GetComputeResourceSummary()
 		can.CPUs, can.MemoryBytes, can.FreeMemoryBytes = int(sum.NumCpuThreads), sum.TotalMemory, d.freeMemory(ctx)

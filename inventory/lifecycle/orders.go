@@ -150,7 +150,7 @@ func fitsVM(vm *inventory.VMSpec, image inventory.Image) error {
 	if vm.SecureBoot {
 		mode = "secureboot"
 	}
-	if mode == "" || len(image.BootModes) == 0 || slices.Contains(image.BootModes, mode) {
+	if image.BootsBy(mode) {
 		return nil
 	}
 	return inventory.Invalid("image %s boots by %v, not by %s", image.Name, image.BootModes, mode)
@@ -165,7 +165,7 @@ func bootable(facts *inventory.Facts, image inventory.Image) error {
 	if facts.Firmware.SecureBoot == inventory.SecureBootOn {
 		mode = "secureboot"
 	}
-	if mode == "" || len(image.BootModes) == 0 || slices.Contains(image.BootModes, mode) {
+	if image.BootsBy(mode) {
 		return nil
 	}
 	return inventory.Invalid("image %s boots by %v and this machine boots by %s", image.Name, image.BootModes, mode)
