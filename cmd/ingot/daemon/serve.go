@@ -65,7 +65,7 @@ type Daemon struct {
 	ready     readiness
 }
 
-// garbagePercent trades memory, of which there is enough (an idle server has some 5 MB in
+// garbagePercent trades memory, of which there is enough (an idle server has some 10 MB in
 // use), for a shorter tail: collecting was a tenth of the work of a busy DHCP server.
 // memoryLimitBytes is where memory is worth more than the tail.
 const (
