@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ingot/hypervisor/qemu"
 )
 
 // nobody is who the daemon runs as when the tests run as root: as root, libvirtd would be
@@ -175,9 +177,10 @@ func (d *daemon) remove() error {
 	for _, pid := range d.children() {
 		errs = append(errs, syscall.Kill(pid, syscall.SIGKILL))
 	}
-	deadline := time.Now().Add(10 * time.Second)
-	for len(d.children()) > 0 && time.Now().Before(deadline) {
-		time.Sleep(20 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for _, pid := range d.children() {
+		_ = qemu.WaitPID(ctx, pid) // what stays is told next
 	}
 	if left := d.children(); len(left) > 0 {
 		errs = append(errs, fmt.Errorf("processes %v of the private libvirtd did not end", left))

@@ -16,26 +16,8 @@ import (
 	"ingot/inventory"
 )
 
-// systemScript starts libvirtd as the system's daemon in namespaces of its own, where the
-// folders of the real one are hidden behind the test's. Being the first process there, it
+// systemDaemon is a private daemon as root, with networks and DHCP (testdata/system.sh). It
 // takes its guests and helpers with it when it ends.
-const systemScript = `set -e
-for d in run/libvirt var/lib/libvirt etc/libvirt var/cache/libvirt var/log/libvirt; do
-  mkdir -p /$d "$1/$d"
-  mount --bind "$1/$d" /$d
-done
-# Debian's user for QEMU comes with a package that we don't need.
-for f in passwd group; do
-  { cat /etc/$f; [ $f = group ] && echo 'libvirt-qemu:x:64055:' || echo 'libvirt-qemu:x:64055:64055::/:/bin/false'; } > "$1/$f"
-  mount --bind "$1/$f" /etc/$f
-done
-ip link set lo up
-virtlogd &
-libvirtd --timeout 0 &
-trap 'kill $!' TERM
-wait $!`
-
-// systemDaemon is a private daemon as root, with networks and DHCP.
 func systemDaemon(t *testing.T) *daemon {
 	t.Helper()
 	needPrograms(t)
@@ -47,12 +29,16 @@ func systemDaemon(t *testing.T) *daemon {
 	if os.Getuid() != 0 {
 		t.Skip("needs root: the system's daemon in namespaces of its own")
 	}
+	script, err := filepath.Abs("testdata/system.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir, err := os.MkdirTemp("", "lv-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := &daemon{dir: dir, socket: filepath.Join(dir, "run/libvirt/libvirt-sock"), env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LC_ALL=C"}, uid: os.Getuid(),
-		args: []string{"unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", systemScript, "sh", dir}}
+		args: []string{"unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", script, dir}}
 	t.Cleanup(func() {
 		if err := d.remove(); err != nil {
 			t.Error(err)
@@ -124,9 +110,7 @@ func TestSystem(t *testing.T) {
 	}
 	uefi := secure(image)
 	uefi.NICs = nil
-	if c := d.Capabilities(); !c.SecureBoot || !c.TPM {
-		t.Skip("needs UEFI, Secure Boot and a TPM at the host (Debian: ovmf, swtpm, swtpm-tools)")
-	}
+	needFirmware(t, d)
 	for i, step := range []func() error{
 		func() error { _, err := d.Create(t.Context(), uefi); return err },
 		func() error { return d.SetPower(t.Context(), uefi.ID, hypervisor.On, hypervisor.Graceful) },

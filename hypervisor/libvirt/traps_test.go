@@ -38,9 +38,7 @@ func TestBindingTakesTruncatedUpload(t *testing.T) {
 			return r.StorageVolUpload(v, strings.NewReader("13 characters"), 0, 1<<20, 0)
 		})
 	})
-	if err != nil {
-		t.Skipf("this libvirt or binding refuses it: %v", err)
-	}
+	t.Logf("libvirt and its binding say of an upload that was cut short: %v", err)
 	if err := p.fill(t.Context(), v, strings.NewReader("13 characters"), 1<<20, strings.Repeat("0", 64), nil); err == nil || !strings.Contains(err.Error(), "13 bytes") {
 		t.Errorf("fill said %v", err)
 	}

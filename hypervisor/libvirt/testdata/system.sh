@@ -1,0 +1,20 @@
+#!/bin/sh
+# Starts libvirtd as the system's daemon in mount and process namespaces of its own
+# (unshare --mount --pid --fork --kill-child --mount-proc), where the folders of the real
+# one are hidden behind those below one folder. Being the first process there, it takes its
+# guests and helpers with it when it ends. Usage: system.sh FOLDER
+set -e
+for d in run/libvirt var/lib/libvirt etc/libvirt var/cache/libvirt var/log/libvirt; do
+  mkdir -p /$d "$1/$d"
+  mount --bind "$1/$d" /$d
+done
+# Debian's user for QEMU comes with a package that we don't need.
+for f in passwd group; do
+  { cat /etc/$f; [ $f = group ] && echo 'libvirt-qemu:x:64055:' || echo 'libvirt-qemu:x:64055:64055::/:/bin/false'; } > "$1/$f"
+  mount --bind "$1/$f" /etc/$f
+done
+ip link set lo up
+virtlogd --pid-file "$1/virtlogd.pid" &
+libvirtd --timeout 0 --pid-file "$1/libvirtd.pid" &
+trap 'kill $!' TERM
+wait $!
