@@ -2,6 +2,7 @@ package hypervisor
 
 import (
 	"context"
+	"io"
 	"net/netip"
 )
 
@@ -64,6 +65,15 @@ type Resizer interface {
 	GrowDisk(ctx context.Context, id string, n int, sizeBytes int64) error
 	// SetSize changes CPUs and memory of a machine that is off; ErrBusy when it is on.
 	SetSize(ctx context.Context, id string, cpus int, memoryBytes int64) error
+}
+
+// Consoler is a driver that reaches its machines' serial ports.
+type Consoler interface {
+	// Console joins the serial port of a running machine to rw until the machine stops, rw
+	// ends or ctx does. A port has one console: with force it is taken from who has it,
+	// without that is ErrBusy. joined is called when it is there, before the first byte.
+	// A Read that is under way goes on until the caller closes rw.
+	Console(ctx context.Context, id string, force bool, joined func() (io.ReadWriter, error)) error
 }
 
 // Watcher is a driver that tells of changes.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -35,7 +37,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ready": ready, "eventually": eventually, "exits": exits, "mkraw": mkraw,
+			"ready": ready, "eventually": eventually, "exits": exits, "mkraw": mkraw, "vcenter": vcenterCommand, "nowhere": nowhere,
 		},
 	})
 }
@@ -46,6 +48,7 @@ func setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
+	env.Values[vcentersKey{}] = vcenters{}
 	admin := fmt.Sprintf("127.0.0.1:%d", ports[0])
 	for name, value := range map[string]string{
 		"INGOT_SERVER": "http://" + admin, "INGOT_TOKEN_FILE": filepath.Join(env.WorkDir, "data", "admin.token"),
@@ -100,12 +103,13 @@ func ready(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 }
 
-// eventually PATTERN COMMAND...: runs the command until its output matches.
+// eventually PATTERN COMMAND...: runs the command until its output matches, where ^ and $
+// are of a line, as they are for stdout.
 func eventually(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: eventually PATTERN COMMAND...")
 	}
-	want := regexp.MustCompile(args[0])
+	want := regexp.MustCompile("(?m)" + args[0])
 	if !until(func() bool { return ts.Exec(args[1], args[2:]...) == nil && want.MatchString(ts.ReadFile("stdout")) }) {
 		ts.Fatalf("%q never said %s", args[1:], args[0])
 	}
@@ -124,6 +128,20 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("%q ends with %d, want %s", args[1:], code, args[0])
 	}
+}
+
+// nowhere TEXT DIR: fails when a file below the directory has the text in it.
+func nowhere(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[1]), func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err == nil && bytes.Contains(data, []byte(args[0])) {
+			ts.Fatalf("%s has %q in it", path, args[0])
+		}
+		return err
+	}))
 }
 
 // mkraw FILE MIB: writes a disk image that is not all zeros.

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"ingot/hypervisor"
@@ -14,6 +15,15 @@ func (f *Fleet) made(ctx context.Context, m *inventory.Machine) (*connection, er
 		return nil, fmt.Errorf("machine %s is not made yet (ingot why %s): %w", m.Name, m.Name, inventory.ErrBusy)
 	}
 	return f.connect(ctx, m.Spec.VM.Host)
+}
+
+// Get asks the host of a machine that was made for it.
+func (f *Fleet) Get(ctx context.Context, m *inventory.Machine) (hypervisor.VM, error) {
+	c, err := f.made(ctx, m)
+	if err != nil {
+		return hypervisor.VM{}, err
+	}
+	return c.driver.Get(ctx, m.ID)
 }
 
 // Power brings a machine that was made to a power state.
@@ -69,7 +79,11 @@ func (f *Fleet) Resize(ctx context.Context, m *inventory.Machine, to Size) error
 		return err
 	}
 	if want.CPUs != m.Spec.VM.CPUs || want.MemoryBytes != m.Spec.VM.MemoryBytes {
-		if err := r.SetSize(ctx, m.ID, want.CPUs, want.MemoryBytes); err != nil {
+		err := r.SetSize(ctx, m.ID, want.CPUs, want.MemoryBytes)
+		if errors.Is(err, inventory.ErrBusy) {
+			err = fmt.Errorf("CPUs and memory change while it is off (ingot vm stop %s): %w", m.Name, err)
+		}
+		if err != nil {
 			return err
 		}
 	}

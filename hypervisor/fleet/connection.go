@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,8 @@ const (
 	openTime = time.Minute
 	// closeTime bounds the wait for a contact that is being made when all ends.
 	closeTime = 5 * time.Second
+	// refusedTime is how long a login that was refused is not tried again.
+	refusedTime = 5 * time.Minute
 )
 
 // slot is the place of a host's connection. Who holds turn opens it or looks at it, so a
@@ -26,11 +29,44 @@ type slot struct {
 	turn *semaphore.Weighted
 	// c is nil before the first contact.
 	c *connection
+	// refused is the last login that was, if it was.
+	refused *refusal
+}
+
+// refusal is a login that a host refused. It is not tried again for a while with the same
+// secret: hosts are asked every few seconds, and vCenter Single Sign-On locks an account,
+// which may be a person's too, after five failures within three minutes.
+type refusal struct {
+	host   inventory.Host
+	secret []byte
+	err    error
+	until  time.Time
+}
+
+// again reports a refusal that still counts.
+func (r *refusal) again(host inventory.Host, secret []byte, now time.Time) error {
+	if r == nil || !now.Before(r.until) || !sameAddress(r.host, host) || !bytes.Equal(r.secret, secret) {
+		return nil
+	}
+	return r.err
+}
+
+// fits is the connection, if it is to this host with this secret; who calls holds turn.
+// What does not matter to the connection is as it is now.
+func (s *slot) fits(host inventory.Host, secret []byte) *connection {
+	if s.c == nil || !sameAddress(s.c.host, host) || !bytes.Equal(s.c.secret, secret) {
+		return nil
+	}
+	if s.c.host != host {
+		s.c = &connection{host: host, secret: secret, driver: s.c.driver, room: s.c.room}
+	}
+	return s.c
 }
 
 // connection is an open driver of a host as it was then.
 type connection struct {
 	host   inventory.Host
+	secret []byte
 	driver hypervisor.Driver
 	// room is for the machines under work.
 	room *semaphore.Weighted
@@ -44,7 +80,8 @@ func (c *connection) enter(ctx context.Context) (done func(), err error) {
 	return func() { c.room.Release(1) }, nil
 }
 
-// connect returns the connection to a host; one that was made for another URL is closed.
+// connect returns the connection to a host; one that was made for another URL or with
+// another secret is closed.
 func (f *Fleet) connect(ctx context.Context, name string) (*connection, error) {
 	host, secret, err := f.host(ctx, name)
 	if err != nil {
@@ -55,17 +92,24 @@ func (f *Fleet) connect(ctx context.Context, name string) (*connection, error) {
 		return nil, err
 	}
 	defer s.turn.Release(1)
-	if s.c != nil && sameAddress(s.c.host, host) {
-		return s.c, nil
+	if c := s.fits(host, secret); c != nil {
+		return c, nil
+	}
+	if err := s.refused.again(host, secret, f.cfg.Now()); err != nil {
+		return nil, err
 	}
 	octx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
 	driver, err := f.cfg.Open(octx, host, secret)
 	if err != nil {
-		return nil, fmt.Errorf("connect to host %s: %w", name, err)
+		err = fmt.Errorf("connect to host %s: %w", name, err)
+		if errors.Is(err, inventory.ErrDenied) {
+			s.refused = &refusal{host, secret, err, f.cfg.Now().Add(refusedTime)}
+		}
+		return nil, err
 	}
 	old := s.c
-	s.c = &connection{host: host, driver: driver, room: semaphore.NewWeighted(atOnce)}
+	s.c = &connection{host: host, secret: secret, driver: driver, room: semaphore.NewWeighted(atOnce)}
 	if old == nil {
 		return s.c, nil
 	}
@@ -85,7 +129,10 @@ func sameAddress(a, b inventory.Host) bool {
 	return a.URL == b.URL && a.Thumbprint == b.Thumbprint && a.Storage == b.Storage && a.Created.Equal(b.Created)
 }
 
-// host reads a host with its secret, open.
+// errSealed is a secret that can't be read: the server's key is not the one of then.
+var errSealed = errors.New("open the secret")
+
+// host reads a host with its secret, open. With errSealed, the host was read.
 func (f *Fleet) host(ctx context.Context, name string) (host inventory.Host, secret []byte, err error) {
 	var sealed []byte
 	err = f.cfg.Store.View(ctx, func(x inventory.Tx) (err error) {
@@ -96,7 +143,9 @@ func (f *Fleet) host(ctx context.Context, name string) (host inventory.Host, sec
 		return err
 	})
 	if err == nil && len(sealed) > 0 {
-		secret, err = f.cfg.Unseal(name, sealed)
+		if secret, err = f.cfg.Unseal(name, sealed); err != nil {
+			err = fmt.Errorf("%w of host %s: %w", errSealed, name, err)
+		}
 	}
 	return host, secret, err
 }

@@ -18,6 +18,9 @@ type Config struct {
 	Store inventory.Store
 	// Open connects to a host; secret is its password or key, open, and may be empty.
 	Open func(ctx context.Context, host inventory.Host, secret []byte) (hypervisor.Driver, error)
+	// Diagnose looks at a host before there is a driver: what is in the way of Open, and
+	// what to do about it; and where nothing is, what the driver's Check finds.
+	Diagnose func(ctx context.Context, host inventory.Host, secret []byte) ([]hypervisor.Finding, error)
 	// Unseal opens the secret of a host.
 	Unseal func(host string, sealed []byte) ([]byte, error)
 	// Image finds a golden image to be sent to a host.
@@ -35,7 +38,7 @@ type Config struct {
 
 const (
 	// atOnce bounds the machines worked on at one host, and allAtOnce those of all.
-	atOnce    = 4
+	atOnce    = 24
 	allAtOnce = 64
 	// lookEvery bounds how late an order is noticed.
 	lookEvery = time.Second
@@ -67,16 +70,22 @@ func New(cfg Config) *Fleet {
 		hosts: map[string]*slot{}, working: map[string]bool{}}
 }
 
-// Begin implements lifecycle.Executor: the work stands in the inventory and Run finds it.
-func (f *Fleet) Begin(_ context.Context, m *inventory.Machine, phase inventory.Phase) (string, error) {
+// Wake implements lifecycle.Waker.
+func (f *Fleet) Wake() {
 	select {
 	case f.wake <- struct{}{}:
 	default:
 	}
-	switch phase {
-	case inventory.PhaseBoot:
+}
+
+// Begin implements lifecycle.Executor: the work stands in the inventory and Run finds it.
+func (f *Fleet) Begin(_ context.Context, m *inventory.Machine, phase inventory.Phase) (string, error) {
+	switch {
+	case phase == inventory.PhaseBoot && m.Spec.VM.Host == inventory.AnyHost:
+		return "a host is being chosen", nil
+	case phase == inventory.PhaseBoot:
 		return "being made on " + m.Spec.VM.Host, nil
-	case inventory.PhaseFirstBoot:
+	case phase == inventory.PhaseFirstBoot:
 		return "the installed system's first boot", nil
 	}
 	return "", nil

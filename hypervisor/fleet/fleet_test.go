@@ -68,7 +68,9 @@ type world struct {
 	secrets map[string]string
 	// opened counts connections by host, listens what Listen was asked for.
 	opened, listens map[string]int
-	stop            func()
+	// diagnosed is the error of a diagnosis.
+	diagnosed error
+	stop      func()
 }
 
 func newWorld(t *testing.T, hosts ...string) *world {
@@ -105,9 +107,21 @@ func (w *world) start() {
 			defer w.mu.Unlock()
 			w.secrets[h.Name] = string(secret)
 			w.opened[h.Name]++
+			if string(secret) == "unwrong of "+h.Name {
+				return nil, fmt.Errorf("log in: %w", inventory.ErrDenied)
+			}
 			return &memoryDriver{w.hosts[h.Name], "here"}, nil
 		},
+		Diagnose: func(ctx context.Context, h inventory.Host, secret []byte) ([]hypervisor.Finding, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.secrets[h.Name] = string(secret)
+			return []hypervisor.Finding{{What: "reach", Level: hypervisor.Failed, Detail: "nobody answers at " + h.URL}}, w.diagnosed
+		},
 		Unseal: func(host string, sealed []byte) ([]byte, error) {
+			if string(sealed) == "spoilt" {
+				return nil, errors.New("not sealed with this key")
+			}
 			return []byte("un" + string(sealed) + " of " + host), nil
 		},
 		Seed: func(_ context.Context, m *inventory.Machine, _ inventory.Host, _ hypervisor.Driver) ([]byte, error) {
@@ -315,30 +329,99 @@ func TestKilled(t *testing.T) {
 }
 
 // TestMetOnce: however many ask at once, a host is connected to once; and anew when its
-// address changes.
+// address or its secret changes, but not for what does not matter to the connection.
 func TestMetOnce(t *testing.T) {
 	w := newWorld(t, "kvm1")
-	ask := func() {
-		t.Helper()
+	for i, step := range []struct {
+		change func(context.Context, inventory.Tx) error
+		want   int
+	}{
+		{func(context.Context, inventory.Tx) error { return nil }, 1},
+		{func(ctx context.Context, x inventory.Tx) error {
+			return x.PutHost(ctx, inventory.Host{Name: "kvm1", URL: "qemu+ssh://kvm1/system", Network: "br0"})
+		}, 1},
+		{func(ctx context.Context, x inventory.Tx) error {
+			return x.PutHost(ctx, inventory.Host{Name: "kvm1", URL: "qemu+ssh://elsewhere/system", Network: "br0"})
+		}, 2},
+		{func(ctx context.Context, x inventory.Tx) error {
+			return x.PutHostSecret(ctx, "kvm1", []byte("sealed anew"))
+		}, 3},
+	} {
+		w.update(step.change)
 		var asking sync.WaitGroup
 		for range 20 {
-			asking.Go(func() {
-				if _, err := w.fleet.Check(t.Context(), "kvm1"); err != nil {
-					t.Error(err)
-				}
-			})
+			asking.Go(func() { w.plan("kvm1") })
 		}
 		asking.Wait()
-	}
-	for want := 1; want <= 2; want++ {
-		ask()
-		if w.opened["kvm1"] != want {
-			t.Errorf("connected %d times, want %d", w.opened["kvm1"], want)
+		if w.opened["kvm1"] != step.want {
+			t.Errorf("step %d: connected %d times, want %d", i, w.opened["kvm1"], step.want)
 		}
-		w.update(func(ctx context.Context, x inventory.Tx) error {
-			return x.PutHost(ctx, inventory.Host{Name: "kvm1", URL: "qemu+ssh://elsewhere/system"})
-		})
 	}
+	w.create("web", "kvm1", 1<<30)
+	m := w.until("web", phase(inventory.PhaseFirstBoot))
+	if got := w.hosts["kvm1"].vms[m.Status.VM.UUID].vm.NICs[0].Network; got != "br0" {
+		t.Errorf("its NIC is on %q, want the network that the host was given later", got)
+	}
+}
+
+// plan asks a host for something harmless.
+func (w *world) plan(host string) {
+	m := inventory.NewVM("plan", inventory.VMSpec{Host: host, CPUs: 1, MemoryBytes: 1 << 30, DiskBytes: []int64{0}, NICs: make([]inventory.VMNIC, 1)}, time.Now())
+	if _, _, err := w.fleet.Plan(w.t.Context(), m, golden); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// TestCheck: first contact is diagnosed, with the host's secret; a host that is connected
+// is asked itself.
+func TestCheck(t *testing.T) {
+	w := newWorld(t, "kvm1")
+	check := func(want string) {
+		t.Helper()
+		found, err := w.fleet.Check(t.Context(), "kvm1")
+		if err != nil || len(found) != 1 || found[0].What != want {
+			t.Errorf("got %+v, %v; want %q", found, err, want)
+		}
+	}
+	check("reach")
+	w.diagnosed = fmt.Errorf("diagnose: %w", context.DeadlineExceeded)
+	check("reach")
+	if w.opened["kvm1"] != 0 || w.secrets["kvm1"] != "unsealed of kvm1" {
+		t.Errorf("opened %d times, with %q", w.opened["kvm1"], w.secrets["kvm1"])
+	}
+	w.plan("kvm1")
+	check("memory")
+	w.update(func(ctx context.Context, x inventory.Tx) error { return x.PutHostSecret(ctx, "kvm1", []byte("spoilt")) })
+	check("secret")
+	if _, err := w.fleet.Check(t.Context(), "nobody"); !errors.Is(err, inventory.ErrNotFound) {
+		t.Errorf("a host that is not there: %v", err)
+	}
+}
+
+// TestRefusedLogin: a login that was refused is not tried again and again, which would lock
+// the account; it is with another secret, and after a person has looked.
+func TestRefusedLogin(t *testing.T) {
+	w := newWorld(t, "kvm1")
+	secret := func(s string) func(context.Context, inventory.Tx) error {
+		return func(ctx context.Context, x inventory.Tx) error { return x.PutHostSecret(ctx, "kvm1", []byte(s)) }
+	}
+	try := func(want error, opened int) {
+		t.Helper()
+		if _, err := w.fleet.Foreign(t.Context(), "kvm1"); !errors.Is(err, want) || w.opened["kvm1"] != opened {
+			t.Errorf("got %v and opened it %d times; want %v, %d", err, w.opened["kvm1"], want, opened)
+		}
+	}
+	w.update(secret("wrong"))
+	for range 3 {
+		try(inventory.ErrDenied, 1)
+	}
+	if _, err := w.fleet.Check(t.Context(), "kvm1"); err != nil {
+		t.Error(err)
+	}
+	try(inventory.ErrDenied, 2)
+	try(inventory.ErrDenied, 2)
+	w.update(secret("right"))
+	try(inventory.ErrUnsupported, 3)
 }
 
 // TestOvertaken: a machine that is removed while its image is on the way does not wait for

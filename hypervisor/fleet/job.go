@@ -89,6 +89,8 @@ func advice(err error, m *inventory.Machine) string {
 	switch {
 	case errors.Is(err, inventory.ErrDenied):
 		return fmt.Sprintf("ingot host check %s says which permission is missing", m.Spec.VM.Host)
+	case errors.Is(err, inventory.ErrNotFound):
+		return fmt.Sprintf("make what the message names, and it goes on; or ingot vm delete %s", m.Name)
 	case errors.Is(err, inventory.ErrInvalid), errors.Is(err, inventory.ErrUnsupported):
 		return fmt.Sprintf("ingot vm delete %s, and create it with what the host can do", m.Name)
 	}

@@ -52,9 +52,9 @@ func (d *Driver) checkConnection(ctx context.Context) hypervisor.Finding {
 	version, err := ask(ctx, d.link, "version", func(r *lv.Libvirt) (uint64, error) { return r.ConnectGetLibVersion() })
 	switch {
 	case errors.Is(err, inventory.ErrDenied):
-		return failed(what, err, "let this user manage libvirt: usermod -aG libvirt USER, and log in again")
+		return failed(what, err, tryGroup)
 	case err != nil:
-		return failed(what, err, "is libvirtd running there? On Debian: apt-get install libvirt-daemon-system")
+		return failed(what, err, tryStart)
 	case version < oldest:
 		return warning(what, "libvirt "+versionText(version)+" at "+d.config.URL, "libvirt "+versionText(oldest)+" or newer is what Ingot is tested with")
 	}

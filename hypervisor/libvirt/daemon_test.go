@@ -175,7 +175,9 @@ func (d *daemon) remove() error {
 	d.kill()
 	var errs []error
 	for _, pid := range d.children() {
-		errs = append(errs, syscall.Kill(pid, syscall.SIGKILL))
+		if err := syscall.Kill(pid, syscall.SIGKILL); !errors.Is(err, syscall.ESRCH) { // it may end by itself
+			errs = append(errs, err)
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

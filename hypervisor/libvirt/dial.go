@@ -29,7 +29,15 @@ type place struct {
 	session bool
 	// local is this computer.
 	local bool
+	// by is how it is reached: viaSocket, viaSSH or viaTLS.
+	by string
 }
+
+const (
+	viaSocket = "socket"
+	viaSSH    = "SSH"
+	viaTLS    = "TLS"
+)
 
 // parse reads a libvirt URI: qemu:///system, qemu:///session, qemu+ssh://user@host/system,
 // qemu+tls://host/system, with ?socket=PATH where the daemon's socket is elsewhere.
@@ -49,11 +57,11 @@ func parse(c Config) (place, error) {
 	}
 	switch {
 	case transport == "ssh" && u.Hostname() != "":
-		p.dial = sshDialer(u, string(p.uri), socket)
+		p.by, p.dial = viaSSH, sshDialer(u, string(p.uri), socket)
 	case transport == "tls" && u.Hostname() != "", transport == "" && u.Hostname() != "":
-		p.dial = tlsDialer(u)
+		p.by, p.dial = viaTLS, tlsDialer(u)
 	case (transport == "" || transport == "unix") && u.Host == "":
-		p.local = true
+		p.local, p.by = true, viaSocket
 		p.dial = unixDialer(p.session, socket)
 	default:
 		return place{}, inventory.Invalid("libvirt URL %q: no such transport, or no host", c.URL)

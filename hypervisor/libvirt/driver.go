@@ -14,7 +14,9 @@ type Driver struct {
 	config Config
 	place  place
 	link   *link
-	caps   hypervisor.Capabilities
+	// long is for calls that take long.
+	long *lanes
+	caps hypervisor.Capabilities
 	// kvm says why caps.Accelerated is as it is.
 	kvm     string
 	version uint64
@@ -26,6 +28,7 @@ var (
 	_ hypervisor.Driver      = (*Driver)(nil)
 	_ hypervisor.Snapshotter = (*Driver)(nil)
 	_ hypervisor.Resizer     = (*Driver)(nil)
+	_ hypervisor.Consoler    = (*Driver)(nil)
 	_ hypervisor.Watcher     = (*Driver)(nil)
 	_ hypervisor.Adopter     = (*Driver)(nil)
 )
@@ -40,9 +43,10 @@ func Open(ctx context.Context, c Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{config: c, place: p, link: newLink(p.dial, p.uri), held: newHolds()}
+	main := newLink(p.dial, p.uri)
+	d := &Driver{config: c, place: p, link: main, long: &lanes{main: main}, held: newHolds()}
 	if err := d.learn(ctx); err != nil {
-		d.link.close()
+		d.long.close()
 		return nil, err
 	}
 	return d, nil
@@ -53,7 +57,7 @@ func (d *Driver) Capabilities() hypervisor.Capabilities { return d.caps }
 
 // Close implements hypervisor.Driver.
 func (d *Driver) Close() error {
-	d.link.close()
+	d.long.close()
 	return nil
 }
 
@@ -67,11 +71,18 @@ func (d *Driver) begin(ctx context.Context, name string) (release func(), err er
 	if err != nil {
 		return nil, err
 	}
-	if err := d.link.settle(ctx); err != nil {
+	if err := d.long.settle(ctx); err != nil {
 		release()
 		return nil, err
 	}
 	return release, nil
+}
+
+// doLong makes a changing call that takes long.
+func (d *Driver) doLong(ctx context.Context, what string, f func(*lv.Libvirt) error) error {
+	own, release := d.long.take()
+	defer release()
+	return do(ctx, own, what, f)
 }
 
 // number is a UUID as the protocol has it.

@@ -72,7 +72,7 @@ func (d *Driver) start(ctx context.Context, dom lv.Domain) error {
 			return err
 		}
 	}
-	err = do(ctx, d.link, "start domain "+dom.Name, func(r *lv.Libvirt) error { return r.DomainCreate(dom) })
+	err = d.doLong(ctx, "start domain "+dom.Name, func(r *lv.Libvirt) error { return r.DomainCreate(dom) })
 	if said(err, lv.ErrOperationInvalid) {
 		// 55 is "already running", among others.
 		if now, again := d.power(ctx, dom); again == nil && now == hypervisor.On {
@@ -96,7 +96,7 @@ func (d *Driver) destroy(ctx context.Context, dom lv.Domain) error {
 	if err != nil || power == hypervisor.Off {
 		return err
 	}
-	err = do(ctx, d.link, "destroy domain "+dom.Name, func(r *lv.Libvirt) error { return r.DomainDestroyFlags(dom, 0) })
+	err = d.doLong(ctx, "destroy domain "+dom.Name, func(r *lv.Libvirt) error { return r.DomainDestroyFlags(dom, 0) })
 	if said(err, lv.ErrOperationInvalid) {
 		if now, again := d.power(ctx, dom); again == nil && now == hypervisor.Off {
 			return nil

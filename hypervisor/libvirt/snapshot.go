@@ -187,7 +187,7 @@ func (d *Driver) RevertSnapshot(ctx context.Context, id, name string) error {
 		if err := d.destroy(ctx, f.Domain); err != nil {
 			return err
 		}
-		if err := do(ctx, d.link, "revert", func(r *lv.Libvirt) error { return r.DomainRevertToSnapshot(s, 0) }); err != nil {
+		if err := d.doLong(ctx, "revert", func(r *lv.Libvirt) error { return r.DomainRevertToSnapshot(s, 0) }); err != nil {
 			return err
 		}
 		if err := d.sameMachine(ctx, f); err != nil {
@@ -233,5 +233,5 @@ func (d *Driver) DeleteSnapshot(ctx context.Context, id, name string) error {
 }
 
 func (d *Driver) dropSnapshot(ctx context.Context, f found, s lv.DomainSnapshot) error {
-	return do(ctx, d.link, "delete snapshot", func(r *lv.Libvirt) error { return r.DomainSnapshotDelete(s, 0) })
+	return d.doLong(ctx, "delete snapshot", func(r *lv.Libvirt) error { return r.DomainSnapshotDelete(s, 0) })
 }

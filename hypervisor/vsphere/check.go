@@ -35,29 +35,54 @@ const (
 func Diagnose(ctx context.Context, c Config) ([]hypervisor.Finding, error) {
 	full, t, err := c.parse()
 	if err != nil {
-		return []hypervisor.Finding{failed("address", err, "correct the address")}, nil
+		return []hypervisor.Finding{failed("address", err, "correct it")}, nil
 	}
 	found := contact(ctx, full, t)
 	if found[len(found)-1].Level == hypervisor.Failed {
 		return found, ctx.Err()
 	}
-	d, err := Open(ctx, c)
-	if err != nil {
-		return append(found, failed("login and place", err, "correct what the message names")), ctx.Err()
+	d, obstacle := meet(ctx, full, t)
+	if d == nil {
+		return append(found, obstacle), ctx.Err()
 	}
 	defer d.Close()
 	return append(found, d.findings(ctx)...), ctx.Err()
 }
 
-// Check implements hypervisor.Driver.
-func (d *Driver) Check(ctx context.Context) ([]hypervisor.Finding, error) {
-	found := append(contact(ctx, d.config, d.target), d.findings(ctx)...)
-	return found, ctx.Err()
+// meet is Open with what is in the way of it as a finding. One login is tried, so that a
+// wrong password counts once at a server that locks accounts.
+func meet(ctx context.Context, c Config, t target) (*Driver, hypervisor.Finding) {
+	client, err := dialled(ctx, c, t)
+	if err != nil {
+		return nil, failed("API", err, "is it a vCenter Server or an ESXi host? Look at name and port")
+	}
+	s, err := logIn(ctx, client, c, t)
+	if err != nil {
+		return nil, failed("login", err, "correct the user in the address, or give the password again")
+	}
+	d, err := settle(ctx, client, s, c, t)
+	if err != nil {
+		return nil, failed("place", err, "name datacenter and cluster or host in the address, and the datastore apart")
+	}
+	return d, hypervisor.Finding{}
 }
 
+// Check implements hypervisor.Driver. Of a server that is not reached no more is asked.
+func (d *Driver) Check(ctx context.Context) ([]hypervisor.Finding, error) {
+	found := contact(ctx, d.config, d.target)
+	if found[len(found)-1].Level == hypervisor.Failed {
+		return found, ctx.Err()
+	}
+	return append(found, d.findings(ctx)...), ctx.Err()
+}
+
+// findings are what is seen behind a login.
 func (d *Driver) findings(ctx context.Context) []hypervisor.Finding {
-	var found []hypervisor.Finding
-	for _, look := range []func(context.Context) hypervisor.Finding{d.checkLogin, d.checkVersion, d.checkClock, d.checkPlace,
+	found := []hypervisor.Finding{d.checkLogin(ctx)}
+	if found[0].Level == hypervisor.Failed {
+		return found
+	}
+	for _, look := range []func(context.Context) hypervisor.Finding{d.checkVersion, d.checkClock, d.checkPlace,
 		d.checkDatastore, d.checkNetwork, d.checkPrivileges, d.checkTPM} {
 		if ctx.Err() != nil {
 			break
@@ -82,11 +107,17 @@ func contact(ctx context.Context, c Config, t target) []hypervisor.Finding {
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(short, "tcp", addr)
 	if err != nil {
-		return []hypervisor.Finding{failed("reach "+addr, err, "look at the name, the route and the firewall (TCP 443)")}
+		return []hypervisor.Finding{failed("reach", err, "look at the name, the route and the firewall (TCP "+portOf(addr)+"), and whether it runs")}
 	}
 	conn.Close()
-	found := []hypervisor.Finding{fine("reach "+addr, "it answers")}
+	found := []hypervisor.Finding{fine("reach", "%s answers", addr)}
 	return append(found, certificate(short, c, addr))
+}
+
+// portOf is the port of an address that has one.
+func portOf(addr string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	return port
 }
 
 func certificate(ctx context.Context, c Config, addr string) hypervisor.Finding {

@@ -44,11 +44,20 @@ func Open(ctx context.Context, c Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, s, err := connect(ctx, c, t)
+	client, err := dialled(ctx, c, t)
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{config: c, target: t, log: c.Log.With("component", "vsphere", "host", t.sdk.Host), client: client, session: s}
+	s, err := logIn(ctx, client, c, t)
+	if err != nil {
+		return nil, err
+	}
+	return settle(ctx, client, s, c, t)
+}
+
+// settle finds the place to work of a client that is logged in, or logs it out.
+func settle(ctx context.Context, client *vim25.Client, s *session, c Config, t target) (*Driver, error) {
+	d := &Driver{config: c, target: t, log: c.Log.With("server", t.sdk.Host), client: client, session: s}
 	if err := d.locate(ctx, t); err != nil {
 		return nil, errors.Join(err, s.logout())
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vmware/govmomi/vim25/soap"
 
 	"ingot/hypervisor"
 	"ingot/hypervisor/vsphere"
@@ -472,4 +475,58 @@ func TestCheck(t *testing.T) {
 			t.Errorf("nobody there: %+v, %v", last, err)
 		}
 	}
+}
+
+// TestObstacles: each thing that is in the way of first contact is a finding of its own,
+// after those that went well; a wrong password is tried once.
+func TestObstacles(t *testing.T) {
+	s := start(t, sim.Options{Datastores: 2})
+	web := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(web.Close)
+	for name, test := range map[string]struct {
+		change func(*vsphere.Config)
+		want   []string
+		detail string
+	}{
+		"address":   {func(c *vsphere.Config) { c.URL = "vsphere://" + s.Host() }, []string{"address"}, "is not vsphere://user@server"},
+		"wrong pin": {func(c *vsphere.Config) { c.Thumbprint = strings.Repeat("ab", 32) }, []string{"reach", "certificate"}, "not the pinned one"},
+		"not a vCenter": {func(c *vsphere.Config) {
+			c.URL, c.Thumbprint = "vsphere://root@"+web.Listener.Addr().String(), printOf(web)
+		}, []string{"reach", "certificate", "API"}, "404"},
+		"wrong password": {func(c *vsphere.Config) { c.Password = func() ([]byte, error) { return []byte("wrong"), nil } }, []string{"reach", "certificate", "login"}, "InvalidLogin"},
+		"two datastores": {func(*vsphere.Config) {}, []string{"reach", "certificate", "place"}, "which datastore?"},
+	} {
+		c := config(s, "obstacles")
+		test.change(&c)
+		s.Forget()
+		findings, err := vsphere.Diagnose(t.Context(), c)
+		var whats []string
+		for _, f := range findings {
+			whats = append(whats, f.What)
+		}
+		if diff := cmp.Diff(test.want, whats); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+			continue
+		}
+		if last := findings[len(findings)-1]; last.Level != hypervisor.Failed || !strings.Contains(last.Detail, test.detail) || last.Try == "" {
+			t.Errorf("%s: got %+v, want %q", name, last, test.detail)
+		}
+		if n := count(s, "Login"); n > 1 {
+			t.Errorf("%s: %d logins", name, n)
+		}
+	}
+}
+
+func printOf(s *httptest.Server) string { return soap.ThumbprintSHA256(s.Certificate()) }
+
+// TestCheckOfOneGone: a server that went away is told by what is the matter alone.
+func TestCheckOfOneGone(t *testing.T) {
+	s := start(t, sim.Options{})
+	d := opened(t, s, "gone")
+	s.Close()
+	findings, err := d.Check(t.Context())
+	if err != nil || len(findings) != 1 || findings[0].What != "reach" {
+		t.Errorf("got %+v, %v", findings, err)
+	}
+	_ = d.Close() // there is nobody to log out at
 }

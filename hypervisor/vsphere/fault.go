@@ -113,7 +113,7 @@ func describe(f types.BaseMethodFault, message string) string {
 	case *types.InvalidDeviceSpec:
 		name += fmt.Sprintf(" %s (device %d)", f.Property, f.DeviceIndex)
 	}
-	if message == "" || message == "ServerFaultCode:" || strings.HasPrefix(message, "*types.") {
+	if message == "" || message == "ServerFaultCode:" || strings.HasPrefix(message, "*types.") || strings.HasPrefix(name, message) {
 		return name
 	}
 	return message + " (" + name + ")"

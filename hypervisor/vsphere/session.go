@@ -15,12 +15,16 @@ import (
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 	"golang.org/x/sync/singleflight"
+
+	"ingot/inventory"
 )
 
 const (
 	// keepAlive is well under vCenter's idle limit of 30 minutes (vSphere Client and Web
 	// Services SDK: config.vmacore.soap.sessionTimeout).
 	keepAlive = 10 * time.Minute
+	// refusedTime is how long a login that was refused is not tried again.
+	refusedTime = 5 * time.Minute
 	// closeTime is how long a logout may take.
 	closeTime = 3 * time.Second
 	userAgent = "Ingot"
@@ -40,6 +44,15 @@ type session struct {
 	// key is the session's, as the server names it.
 	key   atomic.Value
 	again singleflight.Group
+	// refused is when a login was refused for the last time.
+	refused atomic.Pointer[refusal]
+}
+
+// refusal is a login that was refused. Another try in vain may lock the account (vSphere
+// Authentication, "Edit the vCenter Single Sign-On Lockout Policy": five within 180 s).
+type refusal struct {
+	err error
+	at  time.Time
 }
 
 // RoundTrip implements soap.RoundTripper.
@@ -64,9 +77,16 @@ func (s *session) relogin(ctx context.Context, before int64) error {
 		if s.logins.Load() != before {
 			return nil, nil
 		}
+		if r := s.refused.Load(); r != nil && time.Since(r.at) < refusedTime {
+			return nil, r.err
+		}
 		long, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		return nil, s.login(long)
+		err := s.login(long)
+		if errors.Is(err, inventory.ErrDenied) {
+			s.refused.Store(&refusal{err, time.Now()})
+		}
+		return nil, err
 	})
 	select {
 	case r := <-done:
@@ -118,19 +138,15 @@ func (s *session) keep(ctx context.Context, client *vim25.Client) {
 	}
 }
 
-// connect makes a client and logs in.
-func connect(ctx context.Context, c Config, t target) (*vim25.Client, *session, error) {
-	client, err := dialled(ctx, c, t)
-	if err != nil {
-		return nil, nil, err
-	}
+// logIn makes a session of a client's calls.
+func logIn(ctx context.Context, client *vim25.Client, c Config, t target) (*session, error) {
 	s := &session{soap: client.Client, manager: *client.ServiceContent.SessionManager, user: t.user, password: c.Password}
 	if err := s.login(ctx); err != nil {
 		client.CloseIdleConnections()
-		return nil, nil, err
+		return nil, err
 	}
 	client.RoundTripper = s
-	return client, s, nil
+	return s, nil
 }
 
 // dialled is a client that is not logged in.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -99,6 +100,39 @@ func count(s *sim.Server, method string) int {
 		}
 	}
 	return n
+}
+
+// A login that was refused is not tried again and again: that would lock the account.
+func TestRefusedLogin(t *testing.T) {
+	s := start(t, sim.Options{})
+	c := config(s, "refused")
+	var changed atomic.Bool
+	c.Password = func() ([]byte, error) {
+		if changed.Load() {
+			return []byte("of yesterday"), nil
+		}
+		return []byte(password), nil
+	}
+	d, err := vsphere.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	changed.Store(true)
+	s.Expire()
+	s.Forget()
+	for range 5 {
+		if _, err := d.List(t.Context()); !errors.Is(err, inventory.ErrDenied) {
+			t.Errorf("got %v", err)
+		}
+	}
+	findings, err := d.Check(t.Context())
+	if last := findings[len(findings)-1]; err != nil || last.What != "login" || last.Level != hypervisor.Failed {
+		t.Errorf("check: %+v, %v", findings, err)
+	}
+	if n := count(s, "Login"); n != 1 {
+		t.Errorf("%d logins, want 1", n)
+	}
 }
 
 func TestTrust(t *testing.T) {

@@ -63,6 +63,12 @@ type VMPower struct {
 	Force bool `json:"force,omitempty"`
 }
 
+// VMState is what a virtual machine's host says of it now.
+type VMState struct {
+	// Power is on, off, paused or crashed.
+	Power string `json:"power"`
+}
+
 // VMSnapshot is a kept state of a virtual machine.
 type VMSnapshot struct {
 	Name    string    `json:"name"`
@@ -141,6 +147,11 @@ func (c *Client) RemoveVM(ctx context.Context, name string) (m inventory.Machine
 // PowerVM brings a virtual machine to a power state.
 func (c *Client) PowerVM(ctx context.Context, name string, p VMPower) error {
 	return c.call(ctx, http.MethodPost, "/vms/"+url.PathEscape(name)+"/power", p, nil)
+}
+
+// StateOfVM asks a virtual machine's host.
+func (c *Client) StateOfVM(ctx context.Context, name string) (s VMState, err error) {
+	return s, c.call(ctx, http.MethodGet, vmPath(name, "/state"), nil, &s)
 }
 
 func vmPath(name, rest string) string { return "/vms/" + url.PathEscape(name) + rest }

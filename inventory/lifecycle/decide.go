@@ -123,14 +123,15 @@ func (l *Lifecycle) working(m *inventory.Machine, work inventory.Phase, done act
 func (l *Lifecycle) spent(m *inventory.Machine) bool { return m.Status.Tries >= l.Limits.Tries }
 
 // reported deals with a failed report: a permanent one stands until a new order, others
-// are tried again after a pause that doubles.
+// are tried again after a pause that doubles. On metal the last try's failure is permanent;
+// a VM's host may be away for longer, and a further try costs nothing.
 func (l *Lifecycle) reported(m *inventory.Machine, r *inventory.Report, work inventory.Phase) action {
 	f := inventory.Failure{Step: string(work), Reason: "the agent gave no reason", Since: r.At}
 	if r.Failure != nil {
 		f = *r.Failure
 		f.Since = r.At
 	}
-	if !f.Permanent && m.Status.Tries+1 >= l.Limits.Tries {
+	if !f.Permanent && m.Kind != inventory.KindVM && m.Status.Tries+1 >= l.Limits.Tries {
 		f.Permanent = true
 		f.Try = fmt.Sprintf("failed %d times; find the cause, then order it again", l.Limits.Tries)
 	}
@@ -183,6 +184,9 @@ func (l *Lifecycle) lost(m *inventory.Machine) action {
 			}
 			c.m.Status.Agent = nil
 		}
+	}
+	if m.Kind == inventory.KindVM && m.Spec.VM != nil {
+		return l.overdue(m, l.Limits.Boot, "nothing was heard of the work at its host", "ingot host check "+m.Spec.VM.Host)
 	}
 	return l.overdue(m, l.Limits.Boot, "the machine has not booted the agent",
 		"switch it off and on, and let it boot from the network (ingot why tells what was seen)")

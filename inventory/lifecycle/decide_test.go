@@ -40,6 +40,10 @@ func silent(m *inventory.Machine) {
 	m.Status.PhaseSince = m.Status.Beat
 }
 
+func virtual(m *inventory.Machine) {
+	m.Kind, m.Spec.VM = inventory.KindVM, &inventory.VMSpec{Host: "vc1"}
+}
+
 // waiting: nothing has come for d.
 func waiting(d time.Duration) func(*inventory.Machine) {
 	return func(m *inventory.Machine) { m.Status.PhaseSince, m.Status.Beat = t0.Add(-d), t0.Add(-d) }
@@ -111,6 +115,8 @@ func TestDecide(t *testing.T) {
 		{"boot, agent up", given(inventory.Deploying, inventory.PhaseBoot, alive), "deploying/write", []string{"write"}},
 		{"boot overdue", given(inventory.Deploying, inventory.PhaseBoot, waiting(DefaultLimits.Boot)), "deploying/boot",
 			[]string{"boot failed: the machine has not booted the agent"}},
+		{"VM overdue", given(inventory.Deploying, inventory.PhaseBoot, virtual, waiting(DefaultLimits.Boot)), "deploying/boot",
+			[]string{"boot failed: nothing was heard of the work at its host"}},
 		{"boot overdue, told already", given(inventory.Deploying, inventory.PhaseBoot, waiting(DefaultLimits.Boot),
 			func(m *inventory.Machine) { m.Status.Error = &inventory.Failure{Step: "boot"} }), "", nil},
 		{"writing", given(inventory.Deploying, inventory.PhaseWrite, alive, writing), "", nil},
@@ -195,5 +201,24 @@ func TestTriesBecomePermanent(t *testing.T) {
 	l.decide(m)(ch)
 	if e := m.Status.Error; e == nil || !e.Permanent || e.Try == "" {
 		t.Errorf("failure after %d tries = %+v", l.Limits.Tries, e)
+	}
+}
+
+// TestVMIsTriedOnAndOn: a host that is away for long is asked again when it is back.
+func TestVMIsTriedOnAndOn(t *testing.T) {
+	l := New(nil, nil, func() time.Time { return t0.Add(time.Hour) }, nil)
+	m := given(inventory.Deploying, inventory.PhaseBoot, virtual, reported(false, 3, failure(false)), func(m *inventory.Machine) { m.Status.Tries = 100 })
+	ch := &change{m: m, now: t0, dry: true}
+	l.decide(m)(ch)
+	if e := m.Status.Error; e == nil || e.Permanent {
+		t.Fatalf("failure %+v", e)
+	}
+	again := l.decide(m)
+	if again == nil {
+		t.Fatal("it is not tried again")
+	}
+	again(ch)
+	if m.Status.Report != nil || m.Status.Phase != inventory.PhaseBoot {
+		t.Errorf("phase %s, report %+v", m.Status.Phase, m.Status.Report)
 	}
 }

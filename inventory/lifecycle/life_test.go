@@ -535,3 +535,32 @@ func TestClaimWindow(t *testing.T) {
 	w.report(true, nil)
 	w.want(inventory.Deploying, inventory.PhaseReboot)
 }
+
+// TestVMOrders: what is for metal is refused to VMs, and one that a host has is not
+// forgotten by accident.
+func TestVMOrders(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	w.update(func(ctx context.Context, x inventory.Tx) error {
+		return x.PutHost(ctx, inventory.Host{Name: "vc1", URL: "vsphere://me@vc1/dc"})
+	})
+	w.l.Executors[inventory.KindVM] = w.exec
+	vm := inventory.NewVM("db", inventory.VMSpec{Host: "vc1", CPUs: 1, MemoryBytes: 1 << 30, DiskBytes: []int64{0}}, w.now)
+	if err := w.l.Create(ctx, vm, lifecycle.DeployOrder{Image: image.Name}); err != nil {
+		t.Fatal(err)
+	}
+	for _, trigger := range []inventory.Trigger{inventory.TriggerInspect, inventory.TriggerRescue, inventory.TriggerReturn, inventory.TriggerRetire, inventory.TriggerRevive} {
+		if _, err := w.l.Trigger(ctx, "db", trigger, "me"); !errors.Is(err, inventory.ErrUnsupported) {
+			t.Errorf("%s: %v, want ErrUnsupported", trigger, err)
+		}
+	}
+	if err := w.l.Delete(ctx, "db"); !errors.Is(err, inventory.ErrBusy) || !strings.Contains(err.Error(), "ingot vm delete db") {
+		t.Errorf("delete what is being made: %v", err)
+	}
+	if _, err := w.l.Remove(ctx, "db", "me"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.l.Delete(ctx, "db"); err != nil {
+		t.Errorf("delete after its host was told to: %v", err)
+	}
+}

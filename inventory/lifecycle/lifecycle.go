@@ -18,6 +18,10 @@ type Executor interface {
 	Begin(ctx context.Context, m *inventory.Machine, phase inventory.Phase) (waiting string, err error)
 }
 
+// Waker is an executor that finds its work in the inventory. Wake is called each time a
+// phase that it was told of is stored, and so can be found.
+type Waker interface{ Wake() }
+
 // Limits are the times after which silence is a failure. They restart with every sign
 // of progress: a slow disk is not a dead machine.
 type Limits struct {
@@ -169,7 +173,11 @@ func (l *Lifecycle) step(ctx context.Context, id string) (changed bool, err erro
 		}
 		return c.store()
 	})
-	return err == nil && next != nil && failure == nil, err
+	changed = err == nil && next != nil && failure == nil
+	if ex, ok := l.Executors[m.Kind].(Waker); ok && changed {
+		ex.Wake()
+	}
+	return changed, err
 }
 
 // begin tells the executor about a phase that is about to be entered.

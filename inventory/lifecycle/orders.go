@@ -277,11 +277,14 @@ func (l *Lifecycle) Remove(ctx context.Context, name, by string) (*inventory.Mac
 }
 
 // Trigger carries out a transition that needs nothing else: retire, revive, rescue,
-// return, inspect.
+// return, inspect. They are about the agent, which VMs boot without.
 func (l *Lifecycle) Trigger(ctx context.Context, name string, t inventory.Trigger, by string) (*inventory.Machine, error) {
 	return l.edit(ctx, name, func(c *change) error {
 		if c.m.Status.Locked {
 			return mayWrite(c.m)
+		}
+		if c.m.Kind == inventory.KindVM {
+			return fmt.Errorf("%s %s: it is a VM, and that is for metal (ingot vm --help): %w", t, c.m.Name, inventory.ErrUnsupported)
 		}
 		c.add(inventory.Ordered{Order: string(t), Generation: c.m.Spec.Generation, By: by})
 		c.apply(t)
@@ -306,7 +309,9 @@ func (l *Lifecycle) SetLock(ctx context.Context, name string, locked bool) (*inv
 	})
 }
 
-// Delete takes a machine out of the inventory; its disks stay as they are.
+// Delete takes a machine out of the inventory; its disks stay as they are. A VM that its
+// host has would run on with nobody knowing, so it is removed first; one whose host does
+// not answer that can be deleted.
 func (l *Lifecycle) Delete(ctx context.Context, name string) error {
 	return l.Store.Update(ctx, func(x inventory.Tx) error {
 		m, err := x.Machine(ctx, name)
@@ -315,6 +320,9 @@ func (l *Lifecycle) Delete(ctx context.Context, name string) error {
 		}
 		if m.Status.Locked {
 			return mayWrite(m)
+		}
+		if atHost(m) && m.Status.State != inventory.Releasing {
+			return fmt.Errorf("machine %s is a VM on host %s: ingot vm delete %s (and should that host be gone for good, this after it): %w", m.Name, m.Spec.VM.Host, m.Name, inventory.ErrBusy)
 		}
 		e, err := inventory.NewEvent(m, l.Now(), inventory.Deleted{})
 		if err != nil {
@@ -325,6 +333,11 @@ func (l *Lifecycle) Delete(ctx context.Context, name string) error {
 		}
 		return x.DeleteMachine(ctx, m.ID)
 	})
+}
+
+// atHost reports whether a host has something of a VM, or is making it.
+func atHost(m *inventory.Machine) bool {
+	return m.Spec.VM != nil && m.Spec.VM.Host != inventory.AnyHost && (m.Status.VM != nil || m.Status.State == inventory.Deploying)
 }
 
 // HoldAll stops every write order, because the database was restored from a backup.

@@ -54,6 +54,7 @@ func standing(ev Evidence, a *Answer) bool {
 	switch {
 	case e.Permanent:
 		again = "; it waits for a new order"
+	case atHost(ev):
 	case waiting(ev):
 		again = "; the order stands"
 	}
@@ -63,13 +64,20 @@ func standing(ev Evidence, a *Answer) bool {
 		a.hint("%s", e.Try)
 	}
 	detail := Answer{Known: true}
-	if waiting(ev) && !e.Permanent && first(ev, &detail, agentWork, booting) {
+	if waiting(ev) && !e.Permanent && !atHost(ev) && first(ev, &detail, agentWork, booting) {
 		for _, s := range detail.Sentences {
 			a.say("%s", strings.TrimPrefix(strings.TrimPrefix(s, "nothing is wrong so far: "), "nothing is wrong: "))
 		}
 		a.Try = append(a.Try, detail.Try...)
 	}
 	return true
+}
+
+// atHost reports whether a VM's host is at work on it: nothing of it is on the wire, and no
+// agent boots.
+func atHost(ev Evidence) bool {
+	m := ev.Machine
+	return m.Kind == inventory.KindVM && (m.Status.Phase == inventory.PhaseBoot || m.Status.Phase == inventory.PhaseWipe)
 }
 
 // refused adds what an agent said about an order that does not stand.

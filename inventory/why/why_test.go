@@ -146,6 +146,8 @@ func TestFaults(t *testing.T) {
 			m.Status.Progress = &inventory.Progress{Step: "image", Bytes: 43, TotalBytes: 100}
 		})), []string{"nothing is wrong so far: its image is on the way to host kvm1, 43 % of 100 B are there"}},
 		"vm being made": {given(t, deploying, inventory.PhaseBoot, onHost("kvm1")), []string{"nothing is wrong so far: host kvm1 is making it since 60 min"}},
+		"vm whose host is away": {given(t, deploying, inventory.PhaseBoot, onHost("vc1"), failure(3, inventory.Failure{Step: "create", Reason: "connection refused", Try: "ingot host check vc1"})),
+			[]string{"create failed 3 s ago: connection refused; it is tried again"}},
 		"vm being deleted": {given(t, inventory.Releasing, inventory.PhaseWipe, onHost("kvm1")),
 			[]string{"nothing is wrong so far: host kvm1 is deleting it since 60 min"}},
 		"identity conflict": {given(t, inventory.Ready, "", status(func(m *inventory.Machine) { m.Status.Conflict = "UUID a against b" })),

@@ -29,6 +29,8 @@ type bench struct {
 	quick                     bool
 	rounds                    int
 	logf                      func(string, ...any)
+	// cleanups end what contests share, after the last of a table.
+	cleanups []func() error
 }
 
 // tables are the benches by name, in the order in which they are run.
@@ -37,7 +39,7 @@ var tables = []struct {
 	make func(context.Context, *bench) ([]*contest, error)
 }{
 	{"dhcp", dhcpContests}, {"tftp", tftpContests}, {"http", httpContests}, {"imaging", imagingContests},
-	{"environment", environmentContests}, {"memory", memoryContests},
+	{"environment", environmentContests}, {"memory", memoryContests}, {"vm", vmContests},
 }
 
 func main() {
@@ -63,7 +65,7 @@ func run(ctx context.Context) (err error) {
 	b := &bench{logf: func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }}
 	cache := flag.String("cache", ".cache", "directory with peers/root, bench/bin and bench/data")
 	out := flag.String("o", "", "file to write the table to, beside standard output")
-	only := flag.String("only", "", "benches to run, separated by commas (dhcp,tftp,http,imaging,environment,memory)")
+	only := flag.String("only", "", "benches to run, separated by commas (dhcp,tftp,http,imaging,environment,memory,vm)")
 	flag.BoolVar(&b.quick, "quick", false, "about a minute: small sizes, one round, no power-on")
 	flag.IntVar(&b.rounds, "rounds", 0, "rounds (default 5, with -quick 1)")
 	flag.Parse()
@@ -160,6 +162,10 @@ func (b *bench) measure(ctx context.Context, chosen []string) (string, error) {
 			}
 			text.WriteString(c.markdown())
 		}
+		for _, end := range b.cleanups {
+			err = errors.Join(err, end())
+		}
+		b.cleanups = nil
 		if err != nil {
 			fmt.Fprintf(&text, "%s could not be measured: %v\n\n", t.name, err)
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", t.name, err))

@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -178,6 +180,7 @@ func TestVirtualMachine(t *testing.T) {
 	if got := h.virsh("list", "--all", "--title"); !strings.Contains(got, "running") || !strings.Contains(got, "web") {
 		t.Errorf("virsh sees %q", got)
 	}
+	r.loginPrompt("web")
 	for _, p := range []api.VMPower{{Force: true}, {On: true}, {Force: true}} {
 		if err := r.client.PowerVM(t.Context(), "web", p); err != nil {
 			t.Errorf("power %+v: %v", p, err)
@@ -204,6 +207,32 @@ func TestVirtualMachine(t *testing.T) {
 	}
 	if got := h.virsh("list", "--all", "--name"); strings.TrimSpace(got) != "" {
 		t.Errorf("left at the host: %q", got)
+	}
+}
+
+// loginPrompt is a person at a VM's console, who is asked for a password.
+func (r *rack) loginPrompt(name string) {
+	r.t.Helper()
+	port, err := r.client.ConsoleOfVM(r.t.Context(), name, false)
+	if err != nil {
+		r.t.Error(err)
+		return
+	}
+	defer port.Close()
+	limit := time.AfterFunc(time.Minute, func() { port.Close() })
+	defer limit.Stop()
+	for _, step := range []struct{ typed, answer string }{{"\r", name + " login: "}, {"root\r", "Password: "}} {
+		if _, err := io.WriteString(port, step.typed); err != nil {
+			r.t.Errorf("console: %v", err)
+		}
+		var said []byte
+		for b := make([]byte, 256); !bytes.Contains(said, []byte(step.answer)); {
+			n, err := port.Read(b)
+			if said = append(said, b[:n]...); err != nil {
+				r.t.Errorf("console: %v while waiting for %q, after %q", err, step.answer, said)
+				return
+			}
+		}
 	}
 }
 

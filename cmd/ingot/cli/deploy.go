@@ -40,6 +40,8 @@ func (a *app) deploy() *cobra.Command {
 	f.BoolVar(&d.wait, "wait", false, "wait until the installed system has phoned home")
 	f.DurationVar(&d.timeout, "timeout", time.Hour, "give up waiting after this time")
 	_ = cmd.MarkFlagRequired("image") // only fails for an unknown flag
+	a.completed(machineNames, cmd)
+	a.completedFlag(cmd, "image", imageNames)
 	return cmd
 }
 
@@ -76,7 +78,7 @@ func (a *app) runDeploy(ctx context.Context, names []string, d deployFlags) erro
 	}
 	errs = append(errs, a.documentOr(done, func() error {
 		for _, m := range done {
-			fmt.Fprintf(a.out, "%s: %s %s\n", m.Name, stateText(m), validAddr(m))
+			fmt.Fprintln(a.out, strings.TrimSpace(fmt.Sprintf("%s: %s %s", m.Name, stateText(m), validAddr(m))))
 		}
 		return nil
 	}))
@@ -113,17 +115,10 @@ func (a *app) waitAll(ctx context.Context, c *api.Client, ms []inventory.Machine
 	b := newBar(a.err)
 	defer b.done()
 	w := waiter{client: c, bar: b, seen: map[string]string{}}
-	var mu sync.Mutex
-	var out []inventory.Machine
-	var errs []error
+	out, errs := make([]inventory.Machine, len(ms)), make([]error, len(ms))
 	var wg sync.WaitGroup
-	for _, m := range ms {
-		wg.Go(func() {
-			end, err := w.wait(ctx, m)
-			mu.Lock()
-			defer mu.Unlock()
-			out, errs = append(out, end), append(errs, err)
-		})
+	for i, m := range ms {
+		wg.Go(func() { out[i], errs[i] = w.wait(ctx, m) })
 	}
 	wg.Wait()
 	return out, errors.Join(errs...)

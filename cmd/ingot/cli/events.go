@@ -29,6 +29,7 @@ func (a *app) events() *cobra.Command {
 		}}
 	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on as more comes")
 	cmd.Flags().IntVar(&o.Limit, "limit", 200, "show the newest N, 0 for all")
+	a.completed(machineNames, cmd)
 	cmd.Flags().Int64Var(&o.After, "after", 0, "show those after this number")
 	return cmd
 }

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,7 +17,8 @@ import (
 )
 
 func (a *app) host() *cobra.Command {
-	return group("host", "Hypervisors that VMs run on", a.hostAdd(), a.hostList(), a.hostShow(), a.hostCheck(), a.hostRemove())
+	named := a.completed(hostNames, a.hostShow(), a.hostCheck(), a.hostRemove())
+	return group("host", "Hypervisors that VMs run on", append(named, a.hostAdd(), a.hostList())...)
 }
 
 func (a *app) hostAdd() *cobra.Command {
@@ -27,13 +30,12 @@ func (a *app) hostAdd() *cobra.Command {
 			if err := in.Check(); err != nil {
 				return usageError{err}
 			}
-			secret, err := a.hostSecret(in.Host, secretFile, cmd.InOrStdin())
+			c, err := a.client()
 			if err != nil {
 				return err
 			}
-			in.Secret = secret
-			c, err := a.client()
-			if err != nil {
+			known := func() bool { return knownHost(cmd.Context(), c, in.Host) }
+			if in.Secret, err = a.hostSecret(in.Host, secretFile, cmd.InOrStdin(), known); err != nil {
 				return err
 			}
 			if err := c.PutHost(cmd.Context(), in); err != nil {
@@ -45,7 +47,7 @@ func (a *app) hostAdd() *cobra.Command {
 			})
 		}}
 	f := cmd.Flags()
-	f.StringVar(&secretFile, "secret-file", "", "file with the password or private key, - for standard input (default: INGOT_HOST_SECRET, or a prompt)")
+	f.StringVar(&secretFile, "secret-file", "", "file with the password or private key, - for standard input (default: INGOT_HOST_SECRET, a prompt, or what a known host has)")
 	f.StringVar(&in.Thumbprint, "thumbprint", "", "SHA-256 of the host's certificate or key, to be pinned")
 	f.StringVar(&in.Storage, "storage", "", "pool, datastore or folder for disks (default: the driver's)")
 	f.StringVar(&in.Network, "network", "", "network, bridge, port group or switch of new NICs (default: the driver's)")
@@ -54,8 +56,9 @@ func (a *app) hostAdd() *cobra.Command {
 }
 
 // hostSecret reads what logs in at a host: from a file, standard input, the environment,
-// or a prompt on a terminal. libvirt asks for none: SSH and TLS bring their own keys.
-func (a *app) hostSecret(h inventory.Host, file string, in io.Reader) (string, error) {
+// or a prompt on a terminal. libvirt asks for none: SSH and TLS bring their own keys. A host
+// that is known keeps the one it has.
+func (a *app) hostSecret(h inventory.Host, file string, in io.Reader, known func() bool) (string, error) {
 	var data []byte
 	var err error
 	stdin, _ := in.(*os.File)
@@ -69,9 +72,12 @@ func (a *app) hostSecret(h inventory.Host, file string, in io.Reader) (string, e
 	case h.Kind() == inventory.HostLibvirt:
 		return "", nil
 	case stdin != nil && term.IsTerminal(int(stdin.Fd())):
-		fmt.Fprintf(a.err, "password for %s: ", h.URL)
+		keep := map[bool]string{true: " (empty keeps the one it has)"}[known()]
+		fmt.Fprintf(a.err, "password for %s%s: ", h.URL, keep)
 		data, err = term.ReadPassword(int(stdin.Fd()))
 		fmt.Fprintln(a.err)
+	case known():
+		return "", nil
 	default:
 		return "", usage("%s needs a password: give --secret-file FILE, --secret-file - or INGOT_HOST_SECRET", h.URL)
 	}
@@ -79,6 +85,12 @@ func (a *app) hostSecret(h inventory.Host, file string, in io.Reader) (string, e
 		return "", fmt.Errorf("read secret: %w", err)
 	}
 	return strings.TrimRight(string(data), "\r\n"), nil
+}
+
+// knownHost reports whether the server has the host under this very URL, and so its secret.
+func knownHost(ctx context.Context, c *api.Client, h inventory.Host) bool {
+	rows, err := c.Hosts(ctx)
+	return err == nil && slices.ContainsFunc(rows, func(r api.HostRow) bool { return r.Name == h.Name && r.URL == h.URL })
 }
 
 func (a *app) hostList() *cobra.Command {
@@ -152,19 +164,28 @@ func (a *app) hostCheck() *cobra.Command {
 			}
 		}
 		err = a.documentOr(found, func() error {
-			for _, f := range found {
-				fmt.Fprintf(a.out, "%-8s %-12s %s\n", f.Level, f.What, f.Detail)
-				if f.Try != "" {
-					fmt.Fprintf(a.out, "%-8s %-12s %s\n", "", "", "→ "+f.Try)
-				}
-			}
+			showFindings(a.out, found)
 			return nil
 		})
 		if err == nil && failed > 0 {
-			err = fmt.Errorf("host %s: %d of %d checks failed", args[0], failed, len(found))
+			err = fmt.Errorf("host %s: %d of %s failed", args[0], failed, count(len(found), "check"))
 		}
 		return err
 	}}
+}
+
+// showFindings prints one line for each, and below it what to do.
+func showFindings(w io.Writer, found []api.Finding) {
+	width := 0
+	for _, f := range found {
+		width = max(width, len(f.What))
+	}
+	for _, f := range found {
+		fmt.Fprintf(w, "%-8s %-*s  %s\n", f.Level, width, f.What, f.Detail)
+		if f.Try != "" {
+			fmt.Fprintf(w, "%-8s %-*s  → %s\n", "", width, "", f.Try)
+		}
+	}
 }
 
 func (a *app) hostRemove() *cobra.Command {

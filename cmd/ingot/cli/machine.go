@@ -14,8 +14,7 @@ import (
 )
 
 func (a *app) machine() *cobra.Command {
-	return group("machine", "Machines: list, look, approve, release",
-		a.machineList(), a.machineShow(), a.machineLog(), a.machineWait(),
+	named := a.completed(machineNames, a.machineShow(), a.machineLog(), a.machineWait(),
 		a.act("approve", "Let Ingot act on machines that were discovered", api.ActionApprove),
 		a.deploy(),
 		a.act("release", "Wipe machines and put them back among the ready ones", api.ActionRelease),
@@ -28,6 +27,7 @@ func (a *app) machine() *cobra.Command {
 		a.act("unlock", "Allow deploy, release and delete of machines again", api.ActionUnlock),
 		a.act("resume", "Lift a hold or an identity conflict after you looked at it", api.ActionResume),
 		a.machineDelete())
+	return group("machine", "Machines: list, look, approve, release", append(named, a.machineList())...)
 }
 
 func (a *app) machineList() *cobra.Command {

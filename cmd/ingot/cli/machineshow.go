@@ -27,12 +27,17 @@ func (a *app) machineShow() *cobra.Command {
 		}}
 }
 
-func showMachine(w io.Writer, m api.MachineDetail, now time.Time) {
-	line := func(key, format string, args ...any) {
+// keyLine prints a key with its value, unless that is empty.
+func keyLine(w io.Writer) func(key, format string, args ...any) {
+	return func(key, format string, args ...any) {
 		if text := strings.TrimSpace(fmt.Sprintf(format, args...)); text != "" {
 			fmt.Fprintf(w, "%-12s %s\n", key, text)
 		}
 	}
+}
+
+func showMachine(w io.Writer, m api.MachineDetail, now time.Time) {
+	line := keyLine(w)
 	line("name", "%s (%s, %s)", m.Name, m.Kind, m.ID)
 	line("state", "%s for %s", stateText(m.Machine), age(m.Status.PhaseSince, now))
 	line("problem", "%s", problem(m.Machine))
@@ -44,6 +49,10 @@ func showMachine(w io.Writer, m api.MachineDetail, now time.Time) {
 	line("uuid", "%s", m.Identity.UUID)
 	line("serial", "%s", m.Identity.Serial)
 	line("firmware", "%s", firmware(m.Machine))
+	if m.Spec.VM != nil {
+		showVM(w, m.Machine)
+		return
+	}
 	if m.Facts == nil {
 		line("facts", "none yet")
 		return

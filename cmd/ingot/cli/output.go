@@ -95,6 +95,14 @@ func table[T any](w io.Writer, rows []T, columns []column[T], wide bool) error {
 	return tw.Flush()
 }
 
+// count is "1 VM", "2 VMs".
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprint(n, " ", noun)
+}
+
 func dash(s string) string {
 	if s == "" {
 		return "-"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -12,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ingot/inventory"
+	"ingot/inventory/api"
 )
 
 // Version is set by the linker.
@@ -70,7 +71,8 @@ func Main(args []string) int {
 
 // hint says what to do about errors that many commands can meet.
 func hint(w io.Writer, err error) {
-	if errors.Is(err, inventory.ErrDenied) {
+	var answer *api.StatusError
+	if errors.As(err, &answer) && answer.Status == http.StatusUnauthorized {
 		fmt.Fprintln(w, "the token comes from INGOT_TOKEN or --token-file; the server keeps it in admin.token in its data directory")
 	}
 }

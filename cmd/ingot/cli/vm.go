@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,11 +17,8 @@ import (
 )
 
 func (a *app) vm() *cobra.Command {
-	show := a.machineShow()
-	show.Use, show.Short = "show NAME", "Show a VM and where it is"
-	return group("vm", "Virtual machines", a.vmCreate(), a.vmList(), show,
-		a.vmPower("start", "Start VMs", api.VMPower{On: true}), a.vmPower("stop", "Shut VMs down", api.VMPower{}), a.vmRestart(),
-		a.vmResize(), a.vmSnapshot(), a.vmSSH(), a.vmDelete(), a.vmAdopt(), a.vmDrift())
+	named := a.completed(vmNames, a.vmShow(), a.vmStart(), a.vmStop(), a.vmRestart(), a.vmResize(), a.vmConsole(), a.vmSSH(), a.vmDelete(), a.vmDrift())
+	return group("vm", "Virtual machines", append(named, a.vmCreate(), a.vmList(), a.vmSnapshot(), a.vmAdopt())...)
 }
 
 func (a *app) vmList() *cobra.Command {
@@ -38,7 +36,7 @@ func (a *app) vmList() *cobra.Command {
 			return list(a, slices.DeleteFunc(ms, func(m inventory.Machine) bool { return m.Spec.VM == nil }), vmColumns(time.Now()))
 		})
 	}}
-	cmd.Flags().BoolVar(&watch, "watch", false, "show the list again whenever something changes")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show again whenever something changes")
 	return cmd
 }
 
@@ -67,45 +65,39 @@ func clone(m inventory.Machine) string {
 	return m.Status.VM.Clone
 }
 
+// outcome is what was done to a VM.
+type outcome struct {
+	Name string `json:"name"`
+	Done string `json:"done"`
+}
+
 // eachVM does one thing to each VM named and says so.
-func (a *app) eachVM(cmd *cobra.Command, names []string, done string, f func(context.Context, *api.Client, string) error) error {
+func (a *app) eachVM(cmd *cobra.Command, names []string, what string, f func(context.Context, *api.Client, string) error) error {
 	c, err := a.client()
 	if err != nil {
 		return err
 	}
+	all := []outcome{}
 	var errs []error
 	for _, name := range names {
 		if err := f(cmd.Context(), c, name); err != nil {
-			errs = append(errs, err)
+			errs = append(errs, about(name, err))
 			continue
 		}
-		fmt.Fprintf(a.out, "%s: %s\n", name, done)
+		all = append(all, outcome{name, what})
+		if a.output == "table" || a.output == "wide" {
+			fmt.Fprintf(a.out, "%s: %s\n", name, what)
+		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, a.documentOr(all, func() error { return nil }))...)
 }
 
-func (a *app) vmPower(use, short string, p api.VMPower) *cobra.Command {
-	cmd := &cobra.Command{Use: use + " NAME...", Short: short, Args: atLeast(1), RunE: func(cmd *cobra.Command, args []string) error {
-		return a.eachVM(cmd, args, map[bool]string{true: "on", false: "off"}[p.On], func(ctx context.Context, c *api.Client, name string) error { return c.PowerVM(ctx, name, p) })
-	}}
-	if !p.On {
-		cmd.Flags().BoolVar(&p.Force, "force", false, "pull the plug")
+// about names the VM that an error is of, where that does not do so itself.
+func about(name string, err error) error {
+	if strings.Contains(err.Error(), name) {
+		return err
 	}
-	return cmd
-}
-
-func (a *app) vmRestart() *cobra.Command {
-	var force bool
-	cmd := &cobra.Command{Use: "restart NAME...", Short: "Shut VMs down and start them", Args: atLeast(1), RunE: func(cmd *cobra.Command, args []string) error {
-		return a.eachVM(cmd, args, "on", func(ctx context.Context, c *api.Client, name string) error {
-			if err := c.PowerVM(ctx, name, api.VMPower{Force: force}); err != nil {
-				return err
-			}
-			return c.PowerVM(ctx, name, api.VMPower{On: true})
-		})
-	}}
-	cmd.Flags().BoolVar(&force, "force", false, "pull the plug")
-	return cmd
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // vmSSH becomes the system's ssh.
@@ -144,12 +136,13 @@ func (a *app) vmDelete() *cobra.Command {
 	return cmd
 }
 
-// removeVM orders a VM away and waits until it is gone.
+// removeVM orders a VM away and waits until it is gone, and says what is in the way.
 func (a *app) removeVM(ctx context.Context, c *api.Client, name string) error {
 	m, err := c.RemoveVM(ctx, name)
 	if err != nil {
 		return err
 	}
+	said := ""
 	for {
 		d, err := c.Machine(ctx, m.ID)
 		switch {
@@ -161,6 +154,9 @@ func (a *app) removeVM(ctx context.Context, c *api.Client, name string) error {
 			return err
 		case d.Status.Error != nil && d.Status.Error.Permanent:
 			return fmt.Errorf("%s: %s failed: %s", name, d.Status.Error.Step, d.Status.Error.Reason)
+		case d.Status.Error != nil && d.Status.Error.Reason != said:
+			said = d.Status.Error.Reason
+			fmt.Fprintf(a.err, "%s: %s failed: %s; it is tried again\n", name, d.Status.Error.Step, said)
 		}
 		m = d.Machine
 		_ = pause(ctx, pollEvery) // seen at the next call

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,16 +68,44 @@ func (a *app) vmSnapshot() *cobra.Command {
 			return a.eachVM(cmd, args[:1], done+" "+args[1], func(ctx context.Context, c *api.Client, name string) error { return f(ctx, c, name, args[1]) })
 		}}
 	}
-	return group("snapshot", "Kept states of VMs",
-		verb("create", "Keep a VM's disks and firmware variables; one that runs is shut down and started where its host can't do it live", "kept as",
-			func(ctx context.Context, c *api.Client, vm, name string) error { return c.SnapshotVM(ctx, vm, name) }),
+	return group("snapshot", "Kept states of VMs", a.completed(snapshotNames,
+		verb("create", "Keep a VM's disks and firmware variables; one that runs is shut down and started where its host can't do it live", "kept as", keepNew),
 		a.vmSnapshotList(),
 		verb("revert", "Go back to a kept state; the VM is off then", "back at",
 			func(ctx context.Context, c *api.Client, vm, name string) error { return c.RevertVM(ctx, vm, name) }),
-		verb("delete", "Forget a kept state", "forgot",
-			func(ctx context.Context, c *api.Client, vm, name string) error {
-				return c.DeleteVMSnapshot(ctx, vm, name)
-			}))
+		verb("delete", "Forget a kept state", "forgot", forgetKnown))...)
+}
+
+// keepNew refuses a name that is taken, and forgetKnown one that is not: to the server each
+// is a call repeated, whose work is done; to a person it is a slip.
+func keepNew(ctx context.Context, c *api.Client, vm, name string) error {
+	s, there, err := findSnapshot(ctx, c, vm, name)
+	if err != nil {
+		return err
+	}
+	if there {
+		return inventory.Conflict("VM %s has a snapshot %q already, of %s: delete it first, or take another name", vm, name, s.Created.Local().Format(time.DateTime))
+	}
+	return c.SnapshotVM(ctx, vm, name)
+}
+
+func forgetKnown(ctx context.Context, c *api.Client, vm, name string) error {
+	_, there, err := findSnapshot(ctx, c, vm, name)
+	if err != nil {
+		return err
+	}
+	if !there {
+		return inventory.NotFound("snapshot", name)
+	}
+	return c.DeleteVMSnapshot(ctx, vm, name)
+}
+
+func findSnapshot(ctx context.Context, c *api.Client, vm, name string) (s api.VMSnapshot, there bool, err error) {
+	all, err := c.SnapshotsOfVM(ctx, vm)
+	if i := slices.IndexFunc(all, func(s api.VMSnapshot) bool { return s.Name == name }); i >= 0 {
+		return all[i], true, err
+	}
+	return s, false, err
 }
 
 func (a *app) vmSnapshotList() *cobra.Command {
@@ -124,7 +153,11 @@ func (a *app) vmDrift() *cobra.Command {
 			{"FOUND", false, func(x d) string { return x.Have }},
 		}))
 		if len(all) > 0 {
-			errs = append(errs, fmt.Errorf("%d differences in %d VMs", len(all), len(names)))
+			differ := map[string]bool{}
+			for _, x := range all {
+				differ[x.Machine] = true
+			}
+			errs = append(errs, fmt.Errorf("%s in %s", count(len(all), "difference"), count(len(differ), "VM")))
 		}
 		return errors.Join(errs...)
 	}}
@@ -155,6 +188,9 @@ func (a *app) vmAdopt() *cobra.Command {
 			return a.listForeign(cmd.Context(), c, host)
 		}
 		in := api.VMAdopt{Host: host, Which: args[0], Name: first(name, args[0])}
+		if err := inventory.CheckName(in.Name); err != nil {
+			return fmt.Errorf("%w: give it one with --name", err)
+		}
 		m, err := c.AdoptVM(cmd.Context(), in)
 		if err != nil {
 			return err
@@ -164,6 +200,7 @@ func (a *app) vmAdopt() *cobra.Command {
 	cmd.Flags().StringVar(&host, "on", "", "host")
 	cmd.Flags().StringVar(&name, "name", "", "name in the inventory (default: its own)")
 	_ = cmd.MarkFlagRequired("on") // only fails for an unknown flag
+	a.completedFlag(cmd, "on", hostNames)
 	return cmd
 }
 

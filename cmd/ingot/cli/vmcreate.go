@@ -60,6 +60,8 @@ func (a *app) vmCreate() *cobra.Command {
 	f.BoolVar(&v.dryRun, "dry-run", false, "say what would be done, with the driver's raw request")
 	f.BoolVar(&v.wait, "wait", false, "wait until the installed system has phoned home")
 	f.DurationVar(&v.timeout, "timeout", time.Hour, "give up waiting after this time")
+	a.completedFlag(cmd, "on", placeNames)
+	a.completedFlag(cmd, "image", imageNames)
 	return cmd
 }
 
@@ -216,6 +218,10 @@ func (a *app) sayMade(ms []inventory.Machine) {
 			fmt.Fprintf(a.out, "%s: %s on %s\n  ssh debian@%s\n", m.Name, stateText(m), m.Spec.VM.Host, m.Status.Address)
 			continue
 		}
+		if m.Status.State == inventory.Deployed {
+			fmt.Fprintf(a.out, "%s: deployed on %s; its address is not known yet (ingot vm show %s)\n", m.Name, m.Spec.VM.Host, m.Name)
+			continue
+		}
 		fmt.Fprintf(a.out, "%s: %s; follow it with: ingot vm list --watch\n", m.Name, stateText(m))
 	}
 }
@@ -233,8 +239,8 @@ func (a *app) showPlan(ctx context.Context, c *api.Client, v vmFlags) error {
 	}
 	return a.documentOr(plans, func() error {
 		for _, p := range plans {
-			fmt.Fprintf(a.out, "%s on %s %s\n", p.Name, p.Host, parenthesis(p.Why))
-			fmt.Fprintf(a.out, "root disk: %s %s\n", p.Clone, parenthesis(p.CloneWhy))
+			fmt.Fprintf(a.out, "%s on %s%s\n", p.Name, p.Host, parenthesis(p.Why))
+			fmt.Fprintf(a.out, "root disk: %s%s\n", p.Clone, parenthesis(p.CloneWhy))
 			for i, s := range p.Steps {
 				fmt.Fprintf(a.out, "%2d. %s\n", i+1, s)
 			}
@@ -248,5 +254,5 @@ func parenthesis(s string) string {
 	if s == "" {
 		return ""
 	}
-	return "(" + s + ")"
+	return " (" + s + ")"
 }

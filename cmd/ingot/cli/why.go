@@ -7,7 +7,7 @@ import (
 )
 
 func (a *app) why() *cobra.Command {
-	return &cobra.Command{Use: "why MACHINE", Short: "Say why a machine is where it is, and what to do", Args: exactly(1),
+	cmd := &cobra.Command{Use: "why MACHINE", Short: "Say why a machine is where it is, and what to do", Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client()
 			if err != nil {
@@ -27,4 +27,6 @@ func (a *app) why() *cobra.Command {
 				return nil
 			})
 		}}
+	a.completed(machineNames, cmd)
+	return cmd
 }

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 
@@ -21,7 +22,7 @@ func (d *Daemon) openFleet() {
 	mux := http.NewServeMux()
 	d.guestServer().Routes(mux.Handle)
 	d.guests = newGuests(d.cfg.Machine, d.cfg.Interfaces, mux)
-	d.fleet = fleet.New(fleet.Config{Store: d.store, Now: d.now, Log: d.log.With("component", "fleet"), Open: d.openDriver, Image: d.goldenImage,
+	d.fleet = fleet.New(fleet.Config{Store: d.store, Now: d.now, Log: d.log.With("component", "fleet"), Open: d.openDriver, Diagnose: d.diagnose, Image: d.goldenImage,
 		Seed: d.vmSeed, Listen: d.listenFor, Woken: func() { d.lifecycle.Wake() },
 		Unseal: func(host string, sealed []byte) ([]byte, error) { return d.key.Unseal(sealPlace(host), sealed) }})
 }
@@ -31,15 +32,41 @@ func sealPlace(host string) string { return "host/" + host }
 
 // openDriver is the table of drivers.
 func (d *Daemon) openDriver(ctx context.Context, h inventory.Host, secret []byte) (hypervisor.Driver, error) {
-	log := d.log.With("component", string(h.Kind()), "host", h.Name)
 	switch h.Kind() {
 	case inventory.HostLibvirt:
-		return libvirt.Open(ctx, libvirt.Config{URL: h.URL, Owner: d.id, Pool: h.Storage, Log: log, Now: d.now})
+		return libvirt.Open(ctx, d.libvirtConfig(h))
 	case inventory.HostVSphere:
-		return vsphere.Open(ctx, vsphere.Config{URL: h.URL, Owner: d.id, Thumbprint: h.Thumbprint, Datastore: h.Storage, Log: log, Now: d.now,
-			Password: func() ([]byte, error) { return secret, nil }})
+		return vsphere.Open(ctx, d.vsphereConfig(h, secret))
 	}
-	return nil, fmt.Errorf("hosts of kind %s: there is no driver yet: %w", h.Kind(), inventory.ErrUnsupported)
+	return nil, noDriver(h)
+}
+
+// diagnose is the table of what looks at hosts before there is a driver.
+func (d *Daemon) diagnose(ctx context.Context, h inventory.Host, secret []byte) ([]hypervisor.Finding, error) {
+	switch h.Kind() {
+	case inventory.HostLibvirt:
+		return libvirt.Diagnose(ctx, d.libvirtConfig(h))
+	case inventory.HostVSphere:
+		return vsphere.Diagnose(ctx, d.vsphereConfig(h, secret))
+	}
+	return nil, noDriver(h)
+}
+
+func noDriver(h inventory.Host) error {
+	return fmt.Errorf("hosts of kind %s: there is no driver yet: %w", h.Kind(), inventory.ErrUnsupported)
+}
+
+func (d *Daemon) hostLog(h inventory.Host) *slog.Logger {
+	return d.log.With("component", string(h.Kind()), "host", h.Name)
+}
+
+func (d *Daemon) libvirtConfig(h inventory.Host) libvirt.Config {
+	return libvirt.Config{URL: h.URL, Owner: d.id, Pool: h.Storage, Log: d.hostLog(h), Now: d.now}
+}
+
+func (d *Daemon) vsphereConfig(h inventory.Host, secret []byte) vsphere.Config {
+	return vsphere.Config{URL: h.URL, Owner: d.id, Thumbprint: h.Thumbprint, Datastore: h.Storage, Log: d.hostLog(h), Now: d.now,
+		Password: func() ([]byte, error) { return secret, nil }}
 }
 
 // formats are the image store's names of what hosts take.

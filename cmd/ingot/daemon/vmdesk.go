@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"io"
 
 	"ingot/hypervisor"
 	"ingot/hypervisor/fleet"
@@ -19,6 +20,12 @@ func (h hostDesk) Power(ctx context.Context, m *inventory.Machine, p api.VMPower
 		how = hypervisor.Force
 	}
 	return h.d.fleet.Power(ctx, m, to, how)
+}
+
+// State implements rest.VMs.
+func (h hostDesk) State(ctx context.Context, m *inventory.Machine) (api.VMState, error) {
+	vm, err := h.d.fleet.Get(ctx, m)
+	return api.VMState{Power: string(vm.Power)}, err
 }
 
 // Resize implements rest.VMs.
@@ -75,6 +82,11 @@ func (h hostDesk) Drift(ctx context.Context, m *inventory.Machine) ([]api.VMDiff
 		out = append(out, api.VMDifference{Machine: m.Name, Field: d.Field, Want: d.Want, Have: d.Have})
 	}
 	return out, err
+}
+
+// Console implements rest.VMs.
+func (h hostDesk) Console(ctx context.Context, m *inventory.Machine, force bool, joined func() (io.ReadWriter, error)) error {
+	return h.d.fleet.Console(ctx, m, force, joined)
 }
 
 // Foreign implements rest.VMs.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"slices"
 	"sync"
 	"time"
 
@@ -75,6 +76,10 @@ func (s *Server) adopt(ctx *simulator.Context, obj *simulator.HttpNfcLease) {
 	own.WithLock(obj, func() {
 		info := *obj.Info
 		info.LeaseTimeout = int32(max(limit/time.Second, 1))
+		info.DeviceUrl = slices.Clone(info.DeviceUrl)
+		for i := range info.DeviceUrl { // of the ESXi host, which is another address than the one asked
+			info.DeviceUrl[i].SslThumbprint = s.ShortThumbprint()
+		}
 		own.Update(obj, []types.PropertyChange{{Name: "info", Val: info}})
 		l.vm = info.Entity
 	})

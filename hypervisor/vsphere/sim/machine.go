@@ -25,12 +25,8 @@ func (s *Server) task(ctx *simulator.Context, on types.ManagedObjectReference, m
 	s.mu.Unlock()
 	cancel := make(chan struct{})
 	t := simulator.CreateTask(nobody, method, func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
-		if by, ok := s.delays.Load(method); ok {
-			select {
-			case <-cancel:
-				return nil, new(types.RequestCanceled)
-			case <-time.After(by.(time.Duration)):
-			}
+		if !s.heldBack(method, cancel) {
+			return nil, new(types.RequestCanceled)
 		}
 		s.work.Lock()
 		defer s.work.Unlock()

@@ -40,6 +40,7 @@ type Server struct {
 	calls   recorder
 	breaks  breaker
 	delays  sync.Map // method name to time.Duration
+	holds   sync.Map // method name to chan struct{}
 	cancels sync.Map // task to chan struct{}
 	leases  sync.Map // lease's value to *lease
 	tools   sync.Map // machine to bool
@@ -103,12 +104,6 @@ func (s *Server) Thumbprint() string { return soap.ThumbprintSHA256(s.server.Cer
 
 // ShortThumbprint is the certificate's, SHA-1.
 func (s *Server) ShortThumbprint() string { return soap.ThumbprintSHA1(s.server.Certificate()) }
-
-// Delay holds the tasks of a method back by that long; they can be cancelled meanwhile.
-func (s *Server) Delay(method string, by time.Duration) { s.delays.Store(method, by) }
-
-// SetTools starts or stops the guest tools of a machine, by its instance UUID.
-func (s *Server) SetTools(uuid string, run bool) { s.tools.Store(uuid, run) }
 
 // Expire ends all sessions, as an idle time or a restart of vCenter does.
 func (s *Server) Expire() {

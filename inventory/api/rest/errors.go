@@ -22,7 +22,7 @@ func code(err error) int {
 		{inventory.ErrInvalid, http.StatusUnprocessableEntity},
 		{inventory.ErrBusy, http.StatusLocked},
 		{inventory.ErrUnsupported, http.StatusNotImplemented},
-		{inventory.ErrDenied, http.StatusUnauthorized},
+		{inventory.ErrDenied, http.StatusForbidden},
 	} {
 		if errors.Is(err, c.class) {
 			return c.code
@@ -34,8 +34,19 @@ func code(err error) int {
 func status(err error) error { return huma.NewError(code(err), err.Error()) }
 
 // refuse answers outside huma in the same form.
-func (s *Server) refuse(w http.ResponseWriter, err error) {
+func (s *Server) refuse(w http.ResponseWriter, err error) { s.problem(w, code(err), err) }
+
+// noToken answers a request without the token. What is denied behind it, by a host say, is
+// http.StatusForbidden.
+func (s *Server) noToken(w http.ResponseWriter, err error) {
 	c := code(err)
+	if c == http.StatusForbidden {
+		c = http.StatusUnauthorized
+	}
+	s.problem(w, c, err)
+}
+
+func (s *Server) problem(w http.ResponseWriter, c int, err error) {
 	if c == http.StatusInternalServerError {
 		s.Log.Error("API request", "err", err)
 	}

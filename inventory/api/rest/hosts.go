@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -97,10 +98,16 @@ func (s *Server) putHost(ctx context.Context, in *hostInput) error {
 		default:
 			h.Created = old.Created
 		}
-		if err := x.PutHost(ctx, h); err != nil || in.Body.Secret == "" {
-			return err
+		if in.Body.Secret != "" {
+			if err := x.PutHost(ctx, h); err != nil {
+				return err
+			}
+			return x.PutHostSecret(ctx, h.Name, sealed)
 		}
-		return x.PutHostSecret(ctx, h.Name, sealed)
+		if had, err := x.HostSecret(ctx, h.Name); err == nil && len(had) > 0 && old.URL != h.URL {
+			return inventory.Invalid("host %s: another URL needs the secret again, which is not told to other servers", h.Name)
+		}
+		return x.PutHost(ctx, h)
 	})
 }
 
@@ -113,7 +120,7 @@ func (s *Server) deleteHost(ctx context.Context, in *named) error {
 			return err
 		}
 		if there := onHost(machines, in.Name); len(there) > 0 {
-			return fmt.Errorf("host %s has %d machines (%s): ingot vm delete them first: %w", in.Name, len(there), there[0], inventory.ErrBusy)
+			return fmt.Errorf("host %s has VMs, which ingot vm delete takes away: %s: %w", in.Name, strings.Join(there, " "), inventory.ErrBusy)
 		}
 		return x.DeleteHost(ctx, in.Name)
 	})

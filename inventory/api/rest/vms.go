@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -14,12 +15,17 @@ import (
 // VMs is what can be done with a machine at its host.
 type VMs interface {
 	Power(ctx context.Context, m *inventory.Machine, p api.VMPower) error
+	// State asks the host.
+	State(ctx context.Context, m *inventory.Machine) (api.VMState, error)
 	Resize(ctx context.Context, m *inventory.Machine, to api.VMResize) error
 	Snapshots(ctx context.Context, m *inventory.Machine) ([]api.VMSnapshot, error)
 	Snapshot(ctx context.Context, m *inventory.Machine, name string) error
 	Revert(ctx context.Context, m *inventory.Machine, name string) error
 	DeleteSnapshot(ctx context.Context, m *inventory.Machine, name string) error
 	Drift(ctx context.Context, m *inventory.Machine) ([]api.VMDifference, error)
+	// Console joins a machine's serial port until either side ends; joined is called once
+	// the port is there.
+	Console(ctx context.Context, m *inventory.Machine, force bool, joined func() (io.ReadWriter, error)) error
 	// Foreign lists machines of nobody at a host; Adopt takes one in.
 	Foreign(ctx context.Context, host string) ([]api.ForeignVM, error)
 	Adopt(ctx context.Context, in api.VMAdopt) (*inventory.Machine, error)
@@ -57,6 +63,9 @@ func (s *Server) vms(h huma.API) {
 	}))
 	get(h, "/vms/{name}/drift", "drift-of-vm", func(ctx context.Context, in *named) (all []api.VMDifference, err error) {
 		return all, s.ofVM(ctx, in.Name, func(m *inventory.Machine) error { all, err = s.Hosts.Drift(ctx, m); return err })
+	})
+	get(h, "/vms/{name}/state", "state-of-vm", func(ctx context.Context, in *named) (state api.VMState, err error) {
+		return state, s.ofVM(ctx, in.Name, func(m *inventory.Machine) error { state, err = s.Hosts.State(ctx, m); return err })
 	})
 	s.snapshots(h)
 }
