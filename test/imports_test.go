@@ -53,6 +53,7 @@ var packages = []row{
 	{"hypervisor/fleet", foundation + "hypervisor", ""},
 	{"hypervisor/libvirt/...", "inventory hypervisor hypervisor/libvirt/...", ""},
 	{"hypervisor/vsphere/...", "inventory hypervisor hypervisor/vsphere/...", ""},
+	{"hypervisor/hyperv/...", "inventory hypervisor hypervisor/hyperv/...", ""},
 	{"hypervisor/qemu", "", ""},
 	{"pxe", "inventory pxe/dhcp pxe/tftp pxe/httpboot pxe/netboot pxe/bootfiles pxe/agentapi", ""},
 	{"pxe/dhcp", "inventory", ""},
@@ -74,7 +75,6 @@ var planned = []row{
 	{"inventory/job", "inventory", ""},
 	{"inventory/sqlstore/river", "inventory inventory/job inventory/sqlstore", ""},
 	{"inventory/web", "inventory inventory/api inventory/rack", ""},
-	{"hypervisor/hyperv/...", "inventory hypervisor hypervisor/hyperv/...", ""},
 	{"pxe/bmc", "inventory", ""},
 	{"pxe/bmc/...", "inventory pxe/bmc", ""},
 	{"pxe/bmc/sim", "inventory", ""},
@@ -98,6 +98,8 @@ var pins = []pin{
 	{"github.com/vmware/govmomi", "hypervisor/vsphere/..."},
 	{"github.com/digitalocean/go-libvirt", "hypervisor/libvirt/..."},
 	{"libvirt.org/go/libvirtxml", "hypervisor/libvirt/..."},
+	{"github.com/bodgit/ntlmssp", "hypervisor/hyperv/powershell"},
+	{"golang.org/x/crypto", "hypervisor/hyperv/winrmsim"},
 	{"github.com/google/go-cmp", "inventory/storetest hypervisor/drivertest"},
 }
 

@@ -170,7 +170,7 @@ func (d *memoryDriver) Create(ctx context.Context, spec hypervisor.Spec) (hyperv
 		return there.vm, nil
 	}
 	size, ok := d.host.images[spec.Image]
-	if !ok {
+	if !ok && spec.Image != "" {
 		return hypervisor.VM{}, inventory.NotFound("image", spec.Image)
 	}
 	vm := hypervisor.VM{ID: spec.ID, UUID: uuid, Name: spec.Name, Power: hypervisor.Off, CPUs: spec.CPUs, MemoryBytes: spec.MemoryBytes,

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -31,6 +32,20 @@ type Finding struct {
 	// Level is ok, warning or failed.
 	Level string `json:"level"`
 	Try   string `json:"try,omitempty"`
+}
+
+// HostTest asks for a host's self-test; with an image its machine is made from that.
+type HostTest struct {
+	Image string `json:"image,omitempty"`
+}
+
+// TestStep is one step of a self-test. One without What says that
+// the test failed.
+type TestStep struct {
+	What   string  `json:"what,omitempty"`
+	Detail string  `json:"detail,omitempty"`
+	Secs   float64 `json:"seconds,omitempty"`
+	Error  string  `json:"error,omitempty"`
 }
 
 // VMCreate asks for a virtual machine.
@@ -127,6 +142,17 @@ func (c *Client) DeleteHost(ctx context.Context, name string) error {
 // CheckHost has a host looked over.
 func (c *Client) CheckHost(ctx context.Context, name string) (fs []Finding, err error) {
 	return fs, c.call(ctx, http.MethodGet, "/hosts/"+url.PathEscape(name)+"/check", nil, &fs)
+}
+
+// TestHost makes and removes a small machine on a host; f is told each step.
+func (c *Client) TestHost(ctx context.Context, name string, in HostTest, f func(TestStep)) error {
+	return stream(ctx, c, http.MethodPost, "/hosts/"+url.PathEscape(name)+"/selftest", in, func(s TestStep) error {
+		if s.What == "" {
+			return errors.New(s.Error)
+		}
+		f(s)
+		return nil
+	})
 }
 
 // CreateVM orders a virtual machine.

@@ -17,7 +17,7 @@ import (
 )
 
 func (a *app) host() *cobra.Command {
-	named := a.completed(hostNames, a.hostShow(), a.hostCheck(), a.hostRemove())
+	named := a.completed(hostNames, a.hostShow(), a.hostCheck(), a.hostSelfTest(), a.hostRemove())
 	return group("host", "Hypervisors that VMs run on", append(named, a.hostAdd(), a.hostList())...)
 }
 

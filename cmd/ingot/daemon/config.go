@@ -48,9 +48,11 @@ type Machine struct {
 	// HTTPPort; 0 is HTTPPort itself.
 	AdvertisedHTTPPort int `yaml:"advertised_http_port" mapstructure:"advertised_http_port"`
 	// URL is under what VMs reach this server, where it can't find that out by itself.
-	URL            string `yaml:"url" mapstructure:"url"`
-	TLSPort        int    `yaml:"tls_port" mapstructure:"tls_port"`
-	NetconsolePort int    `yaml:"netconsole_port" mapstructure:"netconsole_port"`
+	URL     string `yaml:"url" mapstructure:"url"`
+	TLSPort int    `yaml:"tls_port" mapstructure:"tls_port"`
+	// OfferPort is where Hyper-V hosts fetch images by HTTPS; opened when one is to.
+	OfferPort      int `yaml:"offer_port" mapstructure:"offer_port"`
+	NetconsolePort int `yaml:"netconsole_port" mapstructure:"netconsole_port"`
 }
 
 func (m Machine) advertised() int {
@@ -120,7 +122,7 @@ type Reservation struct {
 // defaults by key; the keys are also what INGOT_* variables may set.
 var defaults = map[string]any{
 	"data": "/var/lib/ingot", "database": "", "interfaces": []string{}, "dhcp": "", "discover": true, "kernel_args": "console=tty0 console=ttyS0,115200 panic=30",
-	"admin.listen": "127.0.0.1:7470", "machine.http_port": 7480, "machine.advertised_http_port": 0, "machine.url": "", "machine.tls_port": 7443, "machine.netconsole_port": 6666,
+	"admin.listen": "127.0.0.1:7470", "machine.http_port": 7480, "machine.advertised_http_port": 0, "machine.url": "", "machine.tls_port": 7443, "machine.offer_port": 7444, "machine.netconsole_port": 6666,
 	"log.level": "info", "log.format": "text",
 	"limits.silent": lifecycle.DefaultLimits.Silent, "limits.boot": lifecycle.DefaultLimits.Boot, "limits.first_boot": lifecycle.DefaultLimits.FirstBoot,
 }
@@ -170,7 +172,7 @@ func (m Machine) check() error {
 	for _, p := range []struct {
 		key       string
 		port, min int
-	}{{"machine.http_port", m.HTTPPort, 1}, {"machine.tls_port", m.TLSPort, 1},
+	}{{"machine.http_port", m.HTTPPort, 1}, {"machine.tls_port", m.TLSPort, 1}, {"machine.offer_port", m.OfferPort, 1},
 		{"machine.advertised_http_port", m.AdvertisedHTTPPort, 0}, {"machine.netconsole_port", m.NetconsolePort, 0}} {
 		if p.port < p.min || p.port > 65535 {
 			return bad(p.key, "%d (want a port from %d to 65535)", p.port, p.min)

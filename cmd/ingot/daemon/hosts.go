@@ -9,6 +9,7 @@ import (
 
 	"ingot/hypervisor"
 	"ingot/hypervisor/fleet"
+	"ingot/hypervisor/hyperv"
 	"ingot/hypervisor/libvirt"
 	"ingot/hypervisor/vsphere"
 	"ingot/images"
@@ -17,11 +18,13 @@ import (
 	"ingot/inventory/seed"
 )
 
-// openFleet makes the part that works on VMs, and the listeners that they phone home to.
+// openFleet makes the part that works on VMs, and the listeners that they phone home
+// to and that hosts fetch images from.
 func (d *Daemon) openFleet() {
 	mux := http.NewServeMux()
 	d.guestServer().Routes(mux.Handle)
 	d.guests = newGuests(d.cfg.Machine, d.cfg.Interfaces, mux)
+	d.offers = newOffers(d.cfg.Machine.OfferPort, d.cert)
 	d.fleet = fleet.New(fleet.Config{Store: d.store, Now: d.now, Log: d.log.With("component", "fleet"), Open: d.openDriver, Diagnose: d.diagnose, Image: d.goldenImage,
 		Seed: d.vmSeed, Listen: d.listenFor, Woken: func() { d.lifecycle.Wake() },
 		Unseal: func(host string, sealed []byte) ([]byte, error) { return d.key.Unseal(sealPlace(host), sealed) }})
@@ -37,6 +40,8 @@ func (d *Daemon) openDriver(ctx context.Context, h inventory.Host, secret []byte
 		return libvirt.Open(ctx, d.libvirtConfig(h))
 	case inventory.HostVSphere:
 		return vsphere.Open(ctx, d.vsphereConfig(h, secret))
+	case inventory.HostHyperV:
+		return hyperv.Open(ctx, d.hypervConfig(h, secret))
 	}
 	return nil, noDriver(h)
 }
@@ -48,12 +53,14 @@ func (d *Daemon) diagnose(ctx context.Context, h inventory.Host, secret []byte) 
 		return libvirt.Diagnose(ctx, d.libvirtConfig(h))
 	case inventory.HostVSphere:
 		return vsphere.Diagnose(ctx, d.vsphereConfig(h, secret))
+	case inventory.HostHyperV:
+		return hyperv.Diagnose(ctx, d.hypervConfig(h, secret))
 	}
 	return nil, noDriver(h)
 }
 
 func noDriver(h inventory.Host) error {
-	return fmt.Errorf("hosts of kind %s: there is no driver yet: %w", h.Kind(), inventory.ErrUnsupported)
+	return fmt.Errorf("hosts of kind %s: there is no driver: %w", h.Kind(), inventory.ErrUnsupported)
 }
 
 func (d *Daemon) hostLog(h inventory.Host) *slog.Logger {
@@ -67,6 +74,14 @@ func (d *Daemon) libvirtConfig(h inventory.Host) libvirt.Config {
 func (d *Daemon) vsphereConfig(h inventory.Host, secret []byte) vsphere.Config {
 	return vsphere.Config{URL: h.URL, Owner: d.id, Thumbprint: h.Thumbprint, Datastore: h.Storage, Log: d.hostLog(h), Now: d.now,
 		Password: func() ([]byte, error) { return secret, nil }}
+}
+
+func (d *Daemon) hypervConfig(h inventory.Host, secret []byte) hyperv.Config {
+	return hyperv.Config{URL: h.URL, Owner: d.id, Thumbprint: h.Thumbprint, Storage: h.Storage, Network: h.Network, Log: d.hostLog(h), Now: d.now,
+		Password: func() ([]byte, error) { return secret, nil },
+		Offer: func(ctx context.Context, name string, a hypervisor.Artefact) (hyperv.Offer, func(), error) {
+			return d.offers.offer(ctx, h, name, a)
+		}}
 }
 
 // formats are the image store's names of what hosts take.

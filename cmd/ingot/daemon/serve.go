@@ -54,6 +54,7 @@ type Daemon struct {
 	images    *imageWork
 	fleet     *fleet.Fleet
 	guests    *guests
+	offers    *offers
 	lifecycle *lifecycle.Lifecycle
 	table     *netboot.Table
 	recorder  *netboot.Recorder
@@ -176,15 +177,15 @@ func (d *Daemon) openImages(ctx context.Context) error {
 }
 
 func (d *Daemon) openDecisions(ctx context.Context) error {
-	d.openFleet()
-	d.lifecycle = lifecycle.New(d.store, map[inventory.Kind]lifecycle.Executor{inventory.KindMetal: metal.Executor{}, inventory.KindVM: d.fleet}, d.now,
-		d.log.With("component", "lifecycle"))
-	d.lifecycle.Limits = d.cfg.Limits.lifecycle()
 	cert, pin, err := identity(d.cfg.Data)
 	if err != nil {
 		return err
 	}
 	d.cert = cert
+	d.openFleet()
+	d.lifecycle = lifecycle.New(d.store, map[inventory.Kind]lifecycle.Executor{inventory.KindMetal: metal.Executor{}, inventory.KindVM: d.fleet}, d.now,
+		d.log.With("component", "lifecycle"))
+	d.lifecycle.Limits = d.cfg.Limits.lifecycle()
 	d.table = netboot.NewTable(netboot.Config{HTTPPort: d.cfg.Machine.advertised(), TLSPort: d.cfg.Machine.TLSPort, Pin: pin,
 		Discover: d.cfg.Discover, KernelArgs: d.cfg.KernelArgs})
 	d.recorder = netboot.NewRecorder(d.table, d.store, d.now, d.log.With("component", "netboot"))
@@ -339,6 +340,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	g.Go(func() error { return ended(ctx, d.mark.follow(ctx, d.store, seq)) })
 	g.Go(func() error { return d.lifecycle.Run(ctx) })
 	g.Go(func() error { return d.guests.run(ctx) })
+	g.Go(func() error { return d.offers.run(ctx) })
 	g.Go(func() error { return d.fleet.Run(ctx) })
 	g.Go(func() error {
 		return d.images.rescan(ctx, func(err error) { d.log.Error("rescan images", "err", err) })

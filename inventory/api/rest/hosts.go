@@ -21,6 +21,8 @@ type Hosts interface {
 	// Plan tells what making m from an image would do.
 	Plan(ctx context.Context, m *inventory.Machine, image inventory.Image) (api.VMPlan, error)
 	VMs
+	// Test makes and removes a small machine; image may be nil.
+	Test(ctx context.Context, host string, image *inventory.Image, tell func(api.TestStep)) error
 	// Seal closes a host's secret.
 	Seal(host string, secret []byte) ([]byte, error)
 }

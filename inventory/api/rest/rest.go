@@ -60,6 +60,7 @@ func (s *Server) Handler() http.Handler {
 	s.vms(h)
 	mux.HandleFunc("GET /api/v1/events", s.events)
 	mux.HandleFunc("GET /api/v1/machines/{name}/log", s.machineLog)
+	mux.HandleFunc("POST /api/v1/hosts/{name}/selftest", s.testHost)
 	mux.HandleFunc("POST /api/v1/vms/{name}/console", s.console)
 	mux.HandleFunc("POST /api/v1/images/import", s.importImage)
 	mux.HandleFunc("POST /api/v1/images/build", s.buildImage)

@@ -10,6 +10,7 @@ import (
 
 	"ingot/inventory"
 	"ingot/inventory/api"
+	"ingot/inventory/lifecycle"
 )
 
 // lines writes JSON lines and flushes each.
@@ -122,11 +123,8 @@ const maxRecipeBytes = 1 << 20
 
 // work runs long work and streams its progress; the last line is the image or the error.
 func work[I any](s *Server, w http.ResponseWriter, r *http.Request, f func(context.Context, I, func(api.WorkLine)) (inventory.Image, error)) {
-	var in I
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRecipeBytes))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&in); err != nil {
-		s.refuse(w, inventory.Invalid("request: %v", err))
+	in, ok := request[I](s, w, r)
+	if !ok {
 		return
 	}
 	out := newLines(w)
@@ -136,4 +134,55 @@ func work[I any](s *Server, w http.ResponseWriter, r *http.Request, f func(conte
 		return
 	}
 	_ = out.put(api.WorkLine{Image: &image})
+}
+
+// request reads a body; one that can't be read is refused.
+func request[I any](s *Server, w http.ResponseWriter, r *http.Request) (in I, ok bool) {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRecipeBytes))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&in); err != nil {
+		s.refuse(w, inventory.Invalid("request: %v", err))
+		return in, false
+	}
+	return in, true
+}
+
+// testHost streams the steps of a host's self-test. What keeps it from beginning is an
+// answer that says no.
+func (s *Server) testHost(w http.ResponseWriter, r *http.Request) {
+	in, ok := request[api.HostTest](s, w, r)
+	if !ok {
+		return
+	}
+	image, err := s.imageOf(r.Context(), in.Image)
+	if err != nil {
+		s.refuse(w, err)
+		return
+	}
+	var out *lines
+	err = s.Hosts.Test(r.Context(), r.PathValue("name"), image, func(step api.TestStep) {
+		if out == nil {
+			out = newLines(w)
+		}
+		_ = out.put(step) // a gone reader ends the context
+	})
+	switch {
+	case err != nil && out == nil:
+		s.refuse(w, err)
+	case err != nil:
+		_ = out.put(api.TestStep{Error: err.Error()})
+	}
+}
+
+// imageOf resolves a reference; nil for none.
+func (s *Server) imageOf(ctx context.Context, ref string) (image *inventory.Image, err error) {
+	if ref == "" {
+		return nil, nil
+	}
+	err = s.Store.View(ctx, func(x inventory.Tx) error {
+		i, err := lifecycle.ResolveImage(ctx, x, ref)
+		image = &i
+		return err
+	})
+	return image, err
 }

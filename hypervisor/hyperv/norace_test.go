@@ -1,0 +1,5 @@
+//go:build !race
+
+package hyperv_test
+
+const raced = false
