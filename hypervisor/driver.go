@@ -71,7 +71,8 @@ type Resizer interface {
 type Consoler interface {
 	// Console joins the serial port of a running machine to rw until the machine stops, rw
 	// ends or ctx does. A port has one console: with force it is taken from who has it,
-	// without that is ErrBusy. joined is called when it is there, before the first byte.
+	// without that is ErrBusy. joined is called when it is there, before the first byte, and never after Console
+	// has returned.
 	// A Read that is under way goes on until the caller closes rw.
 	Console(ctx context.Context, id string, force bool, joined func() (io.ReadWriter, error)) error
 }

@@ -1,6 +1,9 @@
 package inventory
 
 import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/url"
 	"slices"
 	"strings"
@@ -25,8 +28,8 @@ type Host struct {
 	// qemu+ssh://user@host/system, qemu+tls://host/system,
 	// vsphere://user@vcenter/dc/cluster, winrm+https://user@host, ssh+hyperv://user@host.
 	URL string `json:"url"`
-	// Thumbprint pins the host's TLS certificate or SSH key; empty means the system's
-	// trust.
+	// Thumbprint pins the host's TLS certificate; empty means the system's trust. SSH's
+	// known hosts pin keys.
 	Thumbprint string `json:"thumbprint,omitempty"`
 	// Storage is the pool, datastore or folder that disks go to, Network what NICs are
 	// attached to; empty is the driver's default.
@@ -73,6 +76,16 @@ func (h *Host) Check() error {
 	}
 	if !scheme.far && u.Host != "" {
 		return Invalid("host %s: URL %s is for this machine, and names %s (want qemu:///system, or qemu+ssh://%s/system)", h.Name, h.URL, u.Host, u.Host)
+	}
+	return h.checkThumbprint()
+}
+
+// checkThumbprint reports one that can be of no certificate: SHA-256, or SHA-1 as older
+// vSphere clients print it, in hex with or without colons.
+func (h *Host) checkThumbprint() error {
+	raw, err := hex.DecodeString(strings.ReplaceAll(h.Thumbprint, ":", ""))
+	if err != nil || len(raw) != 0 && len(raw) != sha256.Size && (len(raw) != sha1.Size || h.Kind() != HostVSphere) {
+		return Invalid("host %s: thumbprint %q (want the SHA-256 of its certificate, 64 hex digits)", h.Name, h.Thumbprint)
 	}
 	return nil
 }

@@ -37,24 +37,26 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ready": ready, "eventually": eventually, "exits": exits, "mkraw": mkraw, "vcenter": vcenterCommand, "nowhere": nowhere,
+			"ready": ready, "eventually": eventually, "exits": exits, "mkraw": mkraw, "vcenter": vcenterCommand, "libvirtd": libvirtdCommand, "winhost": winhostCommand,
+			"nowhere": nowhere,
 		},
 	})
 }
 
 // setup gives each script a server's ports and directory of its own.
 func setup(env *testscript.Env) error {
-	ports, err := freePorts(3)
+	ports, err := freePorts(4)
 	if err != nil {
 		return err
 	}
-	env.Values[vcentersKey{}] = vcenters{}
+	env.Values[vcentersKey{}], env.Values[winhostsKey{}] = vcenters{}, winhosts{}
 	admin := fmt.Sprintf("127.0.0.1:%d", ports[0])
 	for name, value := range map[string]string{
 		"INGOT_SERVER": "http://" + admin, "INGOT_TOKEN_FILE": filepath.Join(env.WorkDir, "data", "admin.token"),
 		"INGOT_LAB":  filepath.Join(env.WorkDir, "lab"),
 		"INGOT_DATA": filepath.Join(env.WorkDir, "data"), "INGOT_DHCP": "off", "INGOT_ADMIN_LISTEN": admin,
-		"INGOT_MACHINE_HTTP_PORT": strconv.Itoa(ports[1]), "INGOT_MACHINE_TLS_PORT": strconv.Itoa(ports[2]), "INGOT_MACHINE_NETCONSOLE_PORT": "0",
+		"INGOT_MACHINE_HTTP_PORT": strconv.Itoa(ports[1]), "INGOT_MACHINE_TLS_PORT": strconv.Itoa(ports[2]),
+		"INGOT_MACHINE_OFFER_PORT": strconv.Itoa(ports[3]), "INGOT_MACHINE_NETCONSOLE_PORT": "0",
 	} {
 		env.Setenv(name, value)
 	}

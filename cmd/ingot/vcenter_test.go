@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -12,8 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/diskfs/go-diskfs/backend/file"
 	"github.com/diskfs/go-diskfs/filesystem/fat12"
@@ -166,20 +163,25 @@ func phoneHome(ts *testscript.TestScript, v *vcenter, args []string) {
 		if !strings.Contains(meta, "local-hostname: "+args[0]+"\n") {
 			continue
 		}
-		id := strings.Fields(strings.TrimPrefix(meta, "instance-id:"))[0]
-		where := seedURL.FindStringSubmatch(readSeed(ts, seed, "/vendor-data"))
-		if where == nil {
-			ts.Fatalf("no phone-home address in %s", seed)
-		}
-		resp, err := http.PostForm(where[1], url.Values{"instance_id": {id}, "hostname": {args[0]}, "pub_key_ed25519": {"ssh-ed25519 AAAA host"}})
-		ts.Check(err)
-		ts.Check(resp.Body.Close())
-		if resp.StatusCode != http.StatusNoContent {
-			ts.Fatalf("phone-home: %s", resp.Status)
-		}
+		postHome(ts, seed, args[0], meta, readSeed(ts, seed, "/vendor-data"))
 		return
 	}
 	ts.Fatalf("no seed of %s among %d", args[0], len(seeds))
+}
+
+// postHome posts what cloud-init posts, to the address that is in the seed's documents.
+func postHome(ts *testscript.TestScript, seed, name, meta, vendor string) {
+	id := strings.Fields(strings.TrimPrefix(meta, "instance-id:"))[0]
+	where := seedURL.FindStringSubmatch(vendor)
+	if where == nil {
+		ts.Fatalf("no phone-home address in %s", seed)
+	}
+	resp, err := http.PostForm(where[1], url.Values{"instance_id": {id}, "hostname": {name}, "pub_key_ed25519": {"ssh-ed25519 AAAA host"}})
+	ts.Check(err)
+	ts.Check(resp.Body.Close())
+	if resp.StatusCode != http.StatusNoContent {
+		ts.Fatalf("phone-home: %s", resp.Status)
+	}
 }
 
 // readSeed reads a document of a seed disk.
@@ -197,64 +199,4 @@ func readSeed(ts *testscript.TestScript, disk, name string) string {
 	text, err := io.ReadAll(f)
 	ts.Check(err)
 	return string(text)
-}
-
-// relay is an address that can be there or not.
-type relay struct {
-	to, addr string
-
-	mu    sync.Mutex
-	l     net.Listener
-	conns []net.Conn
-}
-
-// open listens, at the same address as before.
-func (r *relay) open() error {
-	addr := r.addr
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
-	l, err := net.Listen("tcp4", addr)
-	if err != nil {
-		return err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.l, r.addr = l, l.Addr().String()
-	go r.accept(l)
-	return nil
-}
-
-func (r *relay) accept(l net.Listener) {
-	for {
-		in, err := l.Accept()
-		if err != nil {
-			return
-		}
-		out, err := net.DialTimeout("tcp4", r.to, time.Second)
-		if err != nil {
-			in.Close()
-			continue
-		}
-		r.mu.Lock()
-		r.conns = append(r.conns, in, out)
-		r.mu.Unlock()
-		for _, pair := range [][2]net.Conn{{in, out}, {out, in}} {
-			go func() {
-				defer pair[0].Close()
-				_, _ = io.Copy(pair[0], pair[1]) // ends when either does
-			}()
-		}
-	}
-}
-
-// close cuts all off.
-func (r *relay) close() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_ = r.l.Close() // may be closed
-	for _, c := range r.conns {
-		_ = c.Close() // may be closed
-	}
-	r.conns = nil
 }

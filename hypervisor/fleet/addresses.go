@@ -44,9 +44,13 @@ func (f *Fleet) refresh(ctx context.Context) {
 func (f *Fleet) Refresh(ctx context.Context) error {
 	byHost := map[string][]*inventory.Machine{}
 	var leases []inventory.Address
+	var hosts []inventory.Host
 	err := f.cfg.Store.View(ctx, func(x inventory.Tx) error {
 		machines, err := x.Machines(ctx)
 		if err != nil {
+			return err
+		}
+		if hosts, err = x.Hosts(ctx); err != nil {
 			return err
 		}
 		for _, m := range machines {
@@ -59,6 +63,9 @@ func (f *Fleet) Refresh(ctx context.Context) error {
 		}
 		return err
 	})
+	if err == nil {
+		f.leave(hosts)
+	}
 	var asking errgroup.Group
 	asking.SetLimit(atOnce)
 	for host, machines := range byHost {

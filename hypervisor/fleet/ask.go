@@ -10,7 +10,8 @@ import (
 )
 
 // Check looks a host over. One that is connected is asked over its connection; first
-// contact is diagnosed, so that what is in the way of it is a finding.
+// contact is diagnosed, so that what is in the way of it is a finding, and so is a host
+// whose network is another one than the driver knows.
 func (f *Fleet) Check(ctx context.Context, name string) ([]hypervisor.Finding, error) {
 	host, secret, err := f.host(ctx, name)
 	if errors.Is(err, errSealed) {
@@ -25,7 +26,7 @@ func (f *Fleet) Check(ctx context.Context, name string) ([]hypervisor.Finding, e
 		return nil, err
 	}
 	c := s.fits(host, secret)
-	if c != nil {
+	if c != nil && c.network == host.Network {
 		s.turn.Release(1)
 		return c.driver.Check(ctx)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -31,6 +32,8 @@ type slot struct {
 	c *connection
 	// refused is the last login that was, if it was.
 	refused *refusal
+	// testing is the turn of a self-test, which clears away what others left.
+	testing *semaphore.Weighted
 }
 
 // refusal is a login that a host refused. It is not tried again for a while with the same
@@ -58,7 +61,7 @@ func (s *slot) fits(host inventory.Host, secret []byte) *connection {
 		return nil
 	}
 	if s.c.host != host {
-		s.c = &connection{host: host, secret: secret, driver: s.c.driver, room: s.c.room}
+		s.c = &connection{host: host, secret: secret, network: s.c.network, driver: s.c.driver, room: s.c.room}
 	}
 	return s.c
 }
@@ -67,7 +70,9 @@ func (s *slot) fits(host inventory.Host, secret []byte) *connection {
 type connection struct {
 	host   inventory.Host
 	secret []byte
-	driver hypervisor.Driver
+	// network is the host's when it was opened, which the driver's check-up looks at.
+	network string
+	driver  hypervisor.Driver
 	// room is for the machines under work.
 	room *semaphore.Weighted
 }
@@ -109,20 +114,44 @@ func (f *Fleet) connect(ctx context.Context, name string) (*connection, error) {
 		return nil, err
 	}
 	old := s.c
-	s.c = &connection{host: host, secret: secret, driver: driver, room: semaphore.NewWeighted(atOnce)}
-	if old == nil {
-		return s.c, nil
+	s.c = &connection{host: host, secret: secret, network: host.Network, driver: driver, room: semaphore.NewWeighted(atOnce)}
+	if old != nil {
+		if err := old.driver.Close(); err != nil {
+			f.log.Warn("close host", "host", name, "err", err)
+		}
 	}
-	return s.c, old.driver.Close()
+	return s.c, nil
 }
 
 func (f *Fleet) slotOf(name string) *slot {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.hosts[name] == nil {
-		f.hosts[name] = &slot{turn: semaphore.NewWeighted(1)}
+		f.hosts[name] = &slot{turn: semaphore.NewWeighted(1), testing: semaphore.NewWeighted(1)}
 	}
 	return f.hosts[name]
+}
+
+// leave closes the connections to hosts that were taken out of the inventory.
+func (f *Fleet) leave(hosts []inventory.Host) {
+	f.mu.Lock()
+	gone := maps.Clone(f.hosts)
+	f.mu.Unlock()
+	for _, h := range hosts {
+		delete(gone, h.Name)
+	}
+	for name, s := range gone {
+		if !s.turn.TryAcquire(1) {
+			continue // somebody asks it at this moment
+		}
+		if c := s.c; c != nil {
+			s.c = nil
+			if err := c.driver.Close(); err != nil {
+				f.log.Warn("close host", "host", name, "err", err)
+			}
+		}
+		s.turn.Release(1)
+	}
 }
 
 func sameAddress(a, b inventory.Host) bool {

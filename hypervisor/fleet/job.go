@@ -85,8 +85,12 @@ func permanent(err error) bool {
 	return errors.Is(err, inventory.ErrInvalid) || errors.Is(err, inventory.ErrUnsupported) || errors.Is(err, inventory.ErrDenied)
 }
 
+// advice is what to do: the error's own where it has one.
 func advice(err error, m *inventory.Machine) string {
+	var own interface{ Try() string }
 	switch {
+	case errors.As(err, &own):
+		return own.Try()
 	case errors.Is(err, inventory.ErrDenied):
 		return fmt.Sprintf("ingot host check %s says which permission is missing", m.Spec.VM.Host)
 	case errors.Is(err, inventory.ErrNotFound):

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -25,16 +26,19 @@ type TestStep struct {
 // A self-test's machines are found by their IDs, so that what a test left that was cut is
 // taken away by the next.
 const (
-	testPrefix      = "selftest-"
-	testMemoryBytes = 64 << 20
+	testPrefix = "selftest-"
+	// testMemoryBytes: vSphere wants 96 MiB with UEFI.
+	testMemoryBytes = 128 << 20
 	testDiskBytes   = 64 << 20
-	// testStepTime is how long one step may take, testEndTime the clearing away.
-	testStepTime = 2 * time.Minute
-	testEndTime  = 2 * time.Minute
+	// testStepTime is how long one step may take, testEndTime the clearing away;
+	// testImageTime is for an image, which is converted, sent and perhaps large.
+	testStepTime  = 2 * time.Minute
+	testEndTime   = 2 * time.Minute
+	testImageTime = time.Hour
 )
 
 // SelfTest makes and removes a small machine on a host, step by step, and tells each. After
-// a step that failed there is only one more: what was made is deleted whatever happens.
+// a step that failed there is at most one more: what was made is deleted whatever happens.
 // image may be nil: the machine has an empty disk then. The error is that the test could
 // not begin, or that it failed.
 func (f *Fleet) SelfTest(ctx context.Context, name string, image *inventory.Image, tell func(TestStep)) error {
@@ -42,11 +46,19 @@ func (f *Fleet) SelfTest(ctx context.Context, name string, image *inventory.Imag
 	if err != nil {
 		return err
 	}
+	turn := f.slotOf(name).testing
+	if !turn.TryAcquire(1) {
+		return fmt.Errorf("host %s is being tested already: %w", name, inventory.ErrBusy)
+	}
+	defer turn.Release(1)
 	t := &selfTest{driver: c.driver, tell: tell, now: f.cfg.Now}
 	if t.spec, err = f.testSpec(ctx, c, image, t); err != nil {
 		return err
 	}
 	err = t.run(ctx)
+	if !t.making {
+		return err // there is nothing to delete
+	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), testEndTime)
 	defer cancel()
 	return errors.Join(err, t.step(end, "delete", t.remove))
@@ -80,12 +92,12 @@ type selfTest struct {
 	spec   hypervisor.Spec
 	tell   func(TestStep)
 	now    func() time.Time
+	// making: a machine may be there.
+	making bool
 }
 
-// step does one thing within its time and tells of it.
+// step does one thing and tells of it.
 func (t *selfTest) step(ctx context.Context, what string, do func(context.Context) (string, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, testStepTime)
-	defer cancel()
 	began := t.now()
 	detail, err := do(ctx)
 	t.tell(TestStep{What: what, Detail: detail, Took: t.now().Sub(began), Err: err})
@@ -98,24 +110,32 @@ func (t *selfTest) step(ctx context.Context, what string, do func(context.Contex
 // run goes through what the driver can do.
 func (t *selfTest) run(ctx context.Context) error {
 	for _, s := range t.steps() {
-		if err := t.step(ctx, s.what, s.do); err != nil {
+		if err := t.within(ctx, cmp.Or(s.limit, testStepTime), s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func (t *selfTest) within(ctx context.Context, limit time.Duration, s testStep) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return t.step(ctx, s.what, s.do)
+}
+
 type testStep struct {
 	what string
 	do   func(context.Context) (string, error)
+	// limit is how long it may take, 0 is testStepTime.
+	limit time.Duration
 }
 
 func (t *selfTest) steps() []testStep {
-	steps := []testStep{{"check the host", t.check}, {"clear what an earlier test left", t.clear}}
+	steps := []testStep{{what: "check the host", do: t.check}, {what: "clear what an earlier test left", do: t.clear}}
 	if t.image != nil {
-		steps = append(steps, testStep{"bring the image", t.bring})
+		steps = append(steps, testStep{"bring the image", t.bring, testImageTime})
 	}
-	steps = append(steps, testStep{"create", t.create}, testStep{"create it again", t.create}, testStep{"find it in the list", t.listed},
+	steps = append(steps, testStep{what: "create", do: t.create}, testStep{what: "create it again", do: t.create}, testStep{what: "find it in the list", do: t.listed},
 		t.power(hypervisor.On), t.power(hypervisor.Off))
 	if s, ok := t.driver.(hypervisor.Snapshotter); ok {
 		steps = append(steps, t.snapshots(s)...)
@@ -135,10 +155,10 @@ func (t *selfTest) check(ctx context.Context) (string, error) {
 		}
 	}
 	if err == nil && len(bad) > 0 {
-		err = fmt.Errorf("%s: %w", strings.Join(bad, "; "), inventory.ErrUnsupported)
+		err = errors.New(strings.Join(bad, "; "))
 	}
 	caps := t.driver.Capabilities()
-	return fmt.Sprintf("%s %s, %d findings", caps.Product, caps.Version, len(found)), err
+	return fmt.Sprintf("%s %s", caps.Product, caps.Version), err
 }
 
 // clear deletes the machines of tests that were cut.
@@ -153,7 +173,7 @@ func (t *selfTest) clear(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("%d machines", len(all)), nil
+	return fmt.Sprintf("%d deleted", len(all)), nil
 }
 
 func (t *selfTest) bring(ctx context.Context) (string, error) {
@@ -161,6 +181,7 @@ func (t *selfTest) bring(ctx context.Context) (string, error) {
 }
 
 func (t *selfTest) create(ctx context.Context) (string, error) {
+	t.making = true
 	vm, err := t.driver.Create(ctx, t.spec)
 	if err == nil && (vm.ID != t.spec.ID || vm.CPUs != t.spec.CPUs || vm.MemoryBytes != t.spec.MemoryBytes || len(vm.Disks) != 1 || len(vm.NICs) != 1 || vm.NICs[0].MAC != t.spec.NICs[0].MAC) {
 		err = fmt.Errorf("what was made is not what was asked for: %+v", vm)
@@ -173,12 +194,12 @@ func (t *selfTest) listed(ctx context.Context) (string, error) {
 	if err == nil && !slices.ContainsFunc(all, func(vm hypervisor.VM) bool { return vm.ID == t.spec.ID }) {
 		err = inventory.NotFound("machine", t.spec.ID)
 	}
-	return fmt.Sprintf("%d machines of ours", len(all)), err
+	return fmt.Sprintf("%d there are ours", len(all)), err
 }
 
 // power switches, by force: there is no system in it, or one that has hardly booted.
 func (t *selfTest) power(to hypervisor.PowerState) testStep {
-	return testStep{"switch it " + string(to), func(ctx context.Context) (string, error) {
+	return testStep{what: "switch it " + string(to), do: func(ctx context.Context) (string, error) {
 		if err := t.driver.SetPower(ctx, t.spec.ID, to, hypervisor.Force); err != nil {
 			return "", err
 		}

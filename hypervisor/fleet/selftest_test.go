@@ -61,6 +61,9 @@ func TestSelfTestFails(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "injected") || !slices.ContainsFunc(told, func(s string) bool { return strings.HasSuffix(s, "failed") }) {
 			t.Errorf("call %d failed: told %q, %v", n, told, err)
 		}
+		if !slices.Contains(told, "create") && !slices.Contains(told, "create failed") && strings.HasPrefix(told[len(told)-1], "delete") {
+			t.Errorf("told %q: nothing was made", told)
+		}
 		if _, err := w.selfTest(true); err != nil || len(h.vms) > 0 {
 			t.Errorf("after call %d failed: %v, left %v", n, err, h.vms)
 		}

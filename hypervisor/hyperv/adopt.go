@@ -23,7 +23,7 @@ func (d *Driver) Foreign(ctx context.Context) ([]hypervisor.VM, error) {
 }
 
 // Adopt implements hypervisor.Adopter. It adds a line to the notes and changes nothing
-// else.
+// else. A machine that this owner adopted before comes under the new ID.
 func (d *Driver) Adopt(ctx context.Context, uuid, id string) (hypervisor.VM, error) {
 	if id == "" {
 		return hypervisor.VM{}, inventory.Invalid("machine without ID")
@@ -50,7 +50,7 @@ func (d *Driver) Adopt(ctx context.Context, uuid, id string) (hypervisor.VM, err
 		return hypervisor.VM{}, inventory.NotFound("machine", uuid)
 	case d.is(*it, id):
 		return d.asVM(*it), nil
-	case it.mark.Owner != "" || below(it.Path, d.paths.root):
+	case !d.mayAdopt(*it):
 		return hypervisor.VM{}, inventory.Conflict("machine %s belongs to %q as %q", it.Name, it.mark.Owner, it.mark.ID)
 	}
 	return d.adopt(ctx, *it, id)
@@ -58,8 +58,19 @@ func (d *Driver) Adopt(ctx context.Context, uuid, id string) (hypervisor.VM, err
 
 func (d *Driver) adopt(ctx context.Context, m machine, id string) (hypervisor.VM, error) {
 	line := mark{Owner: d.config.Owner, ID: id, State: adopted}
-	if _, err := call(ctx, d, setNotes, fmt.Sprintf("adopt machine %s as %s", m.Name, id), setNotesRequest{m.VMID, m.Notes, line.write(m.Notes)}); err != nil {
+	notes := line.write(m.Notes)
+	if _, err := change(ctx, d, setNotes, fmt.Sprintf("adopt machine %s as %s", m.Name, id), setNotesRequest{d.paths.lock(id), m.VMID, m.Notes, notes}); err != nil {
 		return hypervisor.VM{}, err
 	}
-	return d.Get(ctx, id)
+	m.mark, m.Notes = line, notes
+	return d.asVM(m), nil
+}
+
+// mayAdopt reports a machine that is nobody's, or one that we adopted under an ID that its
+// caller may have lost: a cut after the notes were written leaves such a one.
+func (d *Driver) mayAdopt(m machine) bool {
+	if m.mark.Owner == d.config.Owner && m.mark.State == adopted {
+		return true
+	}
+	return m.mark.Owner == "" && !below(m.Path, d.paths.root)
 }

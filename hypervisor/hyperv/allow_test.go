@@ -53,10 +53,11 @@ var allowed = map[string][]string{
 	"Set-VMKeyProtector":       {"VM", "NewLocalKeyProtector"},
 	"Set-VMNetworkAdapterVlan": {"VMNetworkAdapter", "Access", "VlanId"},
 	"Sort-Object":              {"Property", "Descending", "Unique"},
+	"Start-Sleep":              {"Milliseconds"},
 	"Start-VM":                 {"VM"},
 	"Stop-VM":                  {"VM", "TurnOff", "Force"},
 	"Test-Path":                {"LiteralPath"},
-	"Test-VHD":                 {"Path"},
+	"Test-VHD":                 {"Path", "ErrorAction"},
 	"Where-Object":             {"FilterScript"},
 	"fsutil.exe":               {},
 }
@@ -73,7 +74,7 @@ var types = set(`string int int64 bool byte[] uri type ordered System.InvalidOpe
 	System.IO.MemoryStream System.IO.Compression.GZipStream System.IO.Compression.CompressionMode System.Convert System.Math System.DateTime
 	System.Globalization.CultureInfo System.Diagnostics.Stopwatch System.Security.Principal.WindowsIdentity System.Security.Principal.WindowsPrincipal
 	System.Security.Principal.SecurityIdentifier System.Security.Principal.WindowsBuiltInRole System.Net.WebRequest System.Net.WebException
-	System.Net.ServicePointManager System.Net.SecurityProtocolType`)
+	System.UnauthorizedAccessException System.Net.ServicePointManager System.Net.SecurityProtocolType`)
 
 // automatic variables, and what the prelude gives.
 var automatic = set("Request true false null _ PSVersionTable")

@@ -85,7 +85,7 @@ type watched struct {
 	Checkpoint  string
 }
 
-// pullAnswer: Fault is a WebExceptionStatus or an exception's name.
+// pullAnswer: Fault is a WebExceptionStatus, an exception's name or our own.
 type pullAnswer struct {
 	Bytes   int64
 	Fault   string
@@ -100,7 +100,8 @@ type createAnswer struct {
 	VMID string `json:"VmId"`
 }
 
-type deleteAnswer struct{ Busy bool }
+// deleteAnswer: Busy is what is in the way, empty when all is gone.
+type deleteAnswer struct{ Busy string }
 
 // powerAnswer: Code is InitiateShutdown's.
 type powerAnswer struct {

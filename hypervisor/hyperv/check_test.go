@@ -64,7 +64,7 @@ func TestCheckFinds(t *testing.T) {
 			c.Now = func() time.Time { return time.Now().Add(-time.Hour) }
 		}, "clock", hypervisor.Warning, "1h0m0s off", "NTP", nil},
 		"no offers":     {sim.Options{}, func(_ *sim.Host, c *hyperv.Config) { c.Offer = nil }, "images", hypervisor.Warning, "nothing to fetch", "can't be brought", nil},
-		"no connection": {sim.Options{}, func(h *sim.Host, _ *hyperv.Config) { h.Down(true) }, "host", hypervisor.Failed, "connection", "correct", inventory.ErrBusy},
+		"no connection": {sim.Options{}, func(h *sim.Host, _ *hyperv.Config) { h.Down(true) }, "host", hypervisor.Failed, "connection", "correct", sim.ErrCut},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := sim.New(test.options)

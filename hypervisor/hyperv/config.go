@@ -2,9 +2,9 @@ package hyperv
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -17,7 +17,8 @@ import (
 // Config says where a driver works and for whom.
 type Config struct {
 	// URL is winrm+https://user@host[:port] or ssh+hyperv://user@host[:port]. A domain's
-	// user is user%40domain or domain%5Cuser.
+	// user is user%40domain or domain%5Cuser. WinRM logs in with NTLM, or as ?auth=basic or
+	// ?auth=certificate&cert=FILE&key=FILE say.
 	URL string
 	// Password is asked for at each login and kept nowhere. ssh logs in by key, without.
 	Password func() ([]byte, error) `json:"-"`
@@ -36,6 +37,10 @@ type Config struct {
 	// Every is how often Watch looks, 0 is 5 s. What is waited for (a guest that shuts
 	// down, disks that are merged) is looked at five times as often.
 	Every time.Duration
+	// Patience is how long is waited for what stands in the way of a change (disks that are
+	// merged before a delete, a script whose connection was lost and that goes on); 0 is a
+	// minute.
+	Patience time.Duration
 	// Runner runs the scripts; nil is made from the URL. The driver closes it.
 	Runner powershell.Runner `json:"-"`
 	// Log may be nil.
@@ -58,19 +63,17 @@ type target struct {
 	// when none was.
 	host, name, user string
 	port             int
+	// login is of WinRM.
+	login login
 }
 
 const (
 	winrmScheme  = "winrm+https"
 	sshScheme    = "ssh+hyperv"
 	everyDefault = 5 * time.Second
-	// storageMax leaves room for what comes below it: paths are limited to 260 letters
-	// (MAX_PATH), and \ingot\OWNER\ID\machine\Virtual Machines\GUID.vmcx has up to 150.
-	storageMax = 100
+	// patienceDefault is of the length of a creation.
+	patienceDefault = time.Minute
 )
-
-// driveOrShare is how a full path of Windows starts.
-var driveOrShare = regexp.MustCompile(`^([A-Za-z]:\\|\\\\[^\\]+\\[^\\]+)`)
 
 // parse fills in defaults and takes the URL apart. Its errors don't show the URL, which may
 // have a password in it.
@@ -82,17 +85,19 @@ func (c Config) parse() (Config, target, error) {
 	switch {
 	case c.Owner == "":
 		return c, t, inventory.Invalid("Hyper-V %s: no owner", t.host)
-	case c.Runner == nil && !t.ssh && (c.Password == nil || t.user == ""):
+	case c.Runner == nil && !t.ssh && t.login.wantsPassword() && (c.Password == nil || t.user == ""):
 		return c, t, inventory.Invalid("Hyper-V %s: no user or no password", t.host)
 	case c.Thumbprint != "" && t.ssh:
 		return c, t, inventory.Invalid("Hyper-V %s: with SSH, keys are pinned by ssh's known hosts, not by a thumbprint", t.host)
 	}
-	c.Storage = strings.TrimRight(strings.ReplaceAll(c.Storage, "/", `\`), `\`)
-	if c.Storage != "" && !driveOrShare.MatchString(c.Storage+`\`) || len(c.Storage) > storageMax {
-		return c, t, inventory.Invalid("Hyper-V %s: storage %q (want a full path such as D:\\VMs, of at most %d letters)", t.host, c.Storage, storageMax)
+	if c.Storage, err = cleanStorage(c.Storage); err != nil {
+		return c, t, fmt.Errorf("Hyper-V %s: %w", t.host, err)
 	}
 	if c.Every <= 0 {
 		c.Every = everyDefault
+	}
+	if c.Patience <= 0 {
+		c.Patience = patienceDefault
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -111,7 +116,7 @@ func parseURL(text string) (target, error) {
 	if _, has := u.User.Password(); has {
 		return target{}, inventory.Invalid("Hyper-V address has a password in it: give it apart")
 	}
-	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+	if strings.Trim(u.Path, "/") != "" || u.Fragment != "" || u.RawQuery != "" && u.Scheme != winrmScheme {
 		return target{}, inventory.Invalid("Hyper-V address of %s has more than a host in it", u.Host)
 	}
 	t := target{ssh: u.Scheme == sshScheme, host: u.Host, name: u.Hostname(), user: u.User.Username()}
@@ -120,6 +125,9 @@ func parseURL(text string) (target, error) {
 	}
 	if err != nil || t.port > 65535 {
 		return target{}, inventory.Invalid("Hyper-V address of %s has the port %q", t.name, u.Port())
+	}
+	if t.login, err = parseLogin(u.RawQuery); err != nil {
+		return target{}, err
 	}
 	return t, nil
 }

@@ -21,6 +21,17 @@ func (d *Driver) Create(ctx context.Context, spec hypervisor.Spec) (hypervisor.V
 		return hypervisor.VM{}, err
 	}
 	defer release()
+	var vm hypervisor.VM
+	err = d.patiently(ctx, func() (err error) {
+		vm, err = d.create(ctx, spec)
+		return err
+	})
+	return vm, err
+}
+
+// create is one attempt. It looks first: a script whose connection was lost may have made
+// the machine since.
+func (d *Driver) create(ctx context.Context, spec hypervisor.Spec) (hypervisor.VM, error) {
 	switch m, err := d.find(ctx, spec.ID); {
 	case err == nil:
 		return d.asVM(m), nil
@@ -38,7 +49,7 @@ func (d *Driver) Create(ctx context.Context, spec hypervisor.Spec) (hypervisor.V
 	if err := d.sweep(ctx, spec.ID); err != nil {
 		return hypervisor.VM{}, err
 	}
-	if _, err := call(ctx, d, createMachine, "create machine "+spec.Name, request); err != nil {
+	if _, err := once(ctx, d, createMachine, "create machine "+spec.Name, request); err != nil {
 		return hypervisor.VM{}, err
 	}
 	return d.Get(ctx, spec.ID)
@@ -53,6 +64,9 @@ func (d *Driver) sweep(ctx context.Context, id string) error {
 	}
 	ids := []string{}
 	for _, m := range all {
+		if d.is(m, id) && m.mark.State == made {
+			return fmt.Errorf("machine %s: %w", id, inTheWay{"an earlier attempt made it just now"})
+		}
 		if m.mark.State != making && len(m.Disks) > 0 {
 			return inventory.Conflict("machine %s at the host lies in the folder of machine %s and does not say so in its notes any more: delete %s, or give it this line again: %s",
 				m.VMID, id, id, mark{Owner: d.config.Owner, ID: id, State: made}.line())
@@ -62,7 +76,7 @@ func (d *Driver) sweep(ctx context.Context, id string) error {
 	if len(ids) == 0 {
 		return nil // the script that creates clears the folder
 	}
-	return d.takeAway(ctx, id, deleteRequest{VMIDs: ids, Folder: d.paths.machine(id)})
+	return d.takeAway(ctx, id, ids, []string{d.paths.machine(id)})
 }
 
 func (d *Driver) seedPath(id string) string { return d.paths.machine(id) + `\` + seedFile }
@@ -75,7 +89,7 @@ func (d *Driver) createRequest(j job) createRequest {
 	if s.Image != "" {
 		m.Clone = kind
 	}
-	r := createRequest{Folder: folder, Name: machineName, VisibleName: visibleName(s.Name), Generation: j.generation(), Cpus: s.CPUs, MemoryBytes: s.MemoryBytes,
+	r := createRequest{Lock: d.paths.lock(s.ID), Folder: folder, Name: machineName, VisibleName: visibleName(s.Name), Generation: j.generation(), Cpus: s.CPUs, MemoryBytes: s.MemoryBytes,
 		SecureBoot: s.SecureBoot, Tpm: s.TPM, Making: m.line(), Disks: []diskRequest{}, Nics: []nicRequest{}}
 	m.State = made
 	r.Made = m.line()

@@ -9,6 +9,11 @@
 // STORAGE\ingot\images, fetched by the host itself, and root disks are differencing disks
 // that stand on them.
 //
+// A script whose connection was lost may go on at the host. Each that changes something holds
+// a file open while it runs, one for each machine and each image, and ends at once where
+// another one holds it; a driver waits then, and looks again. What a driver decided by a look
+// that is out of date (a machine appeared in the folder) the script refuses too.
+//
 // It was tested against hypervisor/hyperv/sim, a model of Hyper-V that knows the scripts by
 // their hashes; the scripts are linted by a test and were never executed on Windows.
 package hyperv

@@ -75,10 +75,12 @@ func (d *Driver) settle(host hostAnswer) error {
 		return fmt.Errorf("host %s does not let %s look at Hyper-V (%s): %s: %w", d.target.host, host.User, host.Fault, tryRights, inventory.ErrDenied)
 	case host.Storage == "":
 		return fmt.Errorf("host %s has no folder for virtual disks: name a storage: %w", d.target.host, inventory.ErrUnsupported)
-	case len(host.Storage) > storageMax:
-		return inventory.Invalid("host %s: storage %q (want a path of at most %d letters)", d.target.host, host.Storage, storageMax)
 	}
-	d.paths = newPaths(host.Storage, d.config.Owner)
+	storage, err := cleanStorage(host.Storage)
+	if err != nil {
+		return fmt.Errorf("host %s: %w", d.target.host, err)
+	}
+	d.paths = newPaths(storage, d.config.Owner)
 	d.can = hypervisor.Capabilities{Product: "Hyper-V", Version: cmp.Or(host.Version, host.Module), Accelerated: true, BIOS: true, UEFI: true, SecureBoot: true,
 		TPM: host.Tpm, LinkedClones: true, CPUs: host.Processors, MemoryBytes: host.MemoryBytes, FreeMemoryBytes: host.FreeMemoryBytes}
 	return nil

@@ -46,16 +46,22 @@ func (c classed) Error() string { return c.text + ": " + c.class.Error() }
 // Unwrap is for errors.Is and errors.As.
 func (c classed) Unwrap() []error { return []error{c.class, c.fault} }
 
-// own are the errors that our scripts make, in words.
+// atWork is the error id of a script that finds another one at work on the same thing.
+const atWork = "IngotBusy"
+
+// own are the errors that our scripts make, in words. What is wrong with an image is wrong
+// with it the next time: the host must not fetch it again and again.
 var own = map[string]struct {
 	class error
 	text  string
 }{
-	"IngotWrongLength":    {inventory.ErrConflict, "what the host fetched has another length than was offered"},
-	"IngotWrongHash":      {inventory.ErrConflict, "what came to the host is not what was sent: its SHA-256 is another one"},
+	atWork:                {inventory.ErrBusy, "an earlier script of ours is still at work on it: its connection was lost, and it goes on by itself"},
+	"IngotWrongLength":    {inventory.ErrInvalid, "what the host fetched has another length than was offered"},
+	"IngotBroken":         {inventory.ErrInvalid, "the image is no virtual disk that Hyper-V can use"},
+	"IngotWrongHash":      {inventory.ErrInvalid, "what came to the host is not what was sent: its SHA-256 is another one"},
 	"IngotCompressed":     {inventory.ErrUnsupported, "the storage is compressed or encrypted, and Hyper-V opens no disks there: " + trySqueezed},
 	"IngotHasParent":      {inventory.ErrInvalid, "the image is a differencing disk: an image stands alone"},
-	"IngotWrongDisk":      {inventory.ErrConflict, "the image's disk is smaller than its record says"},
+	"IngotWrongDisk":      {inventory.ErrInvalid, "the image's disk is smaller than its record says"},
 	"IngotNoCheckpoint":   {inventory.ErrNotFound, "the checkpoint is gone"},
 	"IngotHasCheckpoints": {inventory.ErrBusy, "the machine has checkpoints: delete them first"},
 	"IngotNotOff":         {inventory.ErrBusy, "the machine is not off"},

@@ -46,7 +46,7 @@ func (d *Driver) imageIn(p placeAnswer, digest string) (image, error) {
 }
 
 // RemoveImage implements hypervisor.Driver. Hyper-V would let it go from under the disks
-// that stand on it, so the script looks first.
+// that stand on it, so the script looks first. What was fetched of it goes too.
 func (d *Driver) RemoveImage(ctx context.Context, digest string) error {
 	release, err := d.turns.take(ctx, "image "+digest)
 	if err != nil {
@@ -56,12 +56,8 @@ func (d *Driver) RemoveImage(ctx context.Context, digest string) error {
 	if !digestForm.MatchString(digest) {
 		return nil
 	}
-	return d.dropImage(ctx, digest)
-}
-
-// dropImage removes an image, and what was fetched of one.
-func (d *Driver) dropImage(ctx context.Context, digest string) error {
-	answer, err := call(ctx, d, removeImage, "remove image "+digest, removeImageRequest{Image: d.paths.image(digest), Folder: d.paths.root, Images: d.paths.images(), Stem: stem(digest) + "."})
+	answer, err := change(ctx, d, removeImage, "remove image "+digest, removeImageRequest{Image: d.paths.image(digest), Folder: d.paths.root, Images: d.paths.images(),
+		Stem: stem(digest) + ".", Lock: d.paths.imageLock(digest)})
 	if err != nil {
 		return err
 	}

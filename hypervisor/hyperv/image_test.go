@@ -87,13 +87,13 @@ func TestFetchRefused(t *testing.T) {
 		}, nil, inventory.ErrDenied, "somebody is in between"},
 		"nobody there": {func(c *hyperv.Config, _ *hypervisor.Image) {
 			c.Offer = offered(c.Offer, func(o *hyperv.Offer) { o.URL = "https://127.0.0.1:1/x" })
-		}, nil, inventory.ErrBusy, "route and firewall"},
+		}, nil, inventory.ErrBusy, "at 127.0.0.1:1 (ConnectFailure), where it fetches images: open TCP 1 in the firewall"},
 		"not offered": {func(c *hyperv.Config, _ *hypervisor.Image) {
 			c.Offer = offered(c.Offer, func(o *hyperv.Offer) { o.URL += "x" })
 		}, nil, inventory.ErrBusy, "ProtocolError"},
 		"no offers":   {func(c *hyperv.Config, _ *hypervisor.Image) { c.Offer = nil }, nil, inventory.ErrUnsupported, "offers the host nothing"},
-		"no disk":     {func(_ *hyperv.Config, i *hypervisor.Image) { i.Open = artefact([]byte(strings.Repeat("x", 1<<20))) }, nil, nil, "0xC03A0015"},
-		"other size":  {func(_ *hyperv.Config, i *hypervisor.Image) { i.SizeBytes++ }, nil, inventory.ErrConflict, "smaller than its record"},
+		"no disk":     {func(_ *hyperv.Config, i *hypervisor.Image) { i.Open = artefact([]byte(strings.Repeat("x", 1<<20))) }, nil, inventory.ErrInvalid, "no virtual disk"},
+		"other size":  {func(_ *hyperv.Config, i *hypervisor.Image) { i.SizeBytes++ }, nil, inventory.ErrInvalid, "smaller than its record"},
 		"no digest":   {func(_ *hyperv.Config, i *hypervisor.Image) { i.Digest = `sha256:..\x` }, nil, inventory.ErrInvalid, "64 hex digits"},
 		"compressed":  {nil, func(h *sim.Host) { h.Squeeze() }, inventory.ErrUnsupported, "compressed or encrypted"},
 		"can't write": {nil, func(h *sim.Host) { h.Lock() }, inventory.ErrDenied, "UnauthorizedAccessException"},
@@ -197,4 +197,89 @@ func TestHeldScripts(t *testing.T) {
 		release()
 	}
 	create(t, d, spec("m-1", "one"))
+}
+
+// What came stays where the network is to blame, and is gone on with.
+func TestFetchSurvivesTheNetwork(t *testing.T) {
+	h, o := sim.New(sim.Options{}), newOffers(t)
+	c := config(t, h, "network")
+	c.Offer = o.offer
+	d := opened(t, c)
+	var answers atomic.Int64
+	o.cut = func() (int64, bool) { return 2 << 20, answers.Add(1) == 1 }
+	err := d.EnsureImage(t.Context(), image(t), func(hypervisor.Progress) { h.Wall(true) })
+	if !errors.Is(err, inventory.ErrBusy) || len(h.Left()) != 1 || !strings.HasSuffix(h.Left()[0], ".part.vhdx") {
+		t.Fatalf("got %v, left %q", err, h.Left())
+	}
+	h.Wall(false)
+	var first int64
+	err = d.EnsureImage(t.Context(), image(t), func(p hypervisor.Progress) {
+		if first == 0 {
+			first = p.Bytes
+		}
+	})
+	if err != nil || answers.Load() != 2 {
+		t.Errorf("%v, %d answers", err, answers.Load())
+	}
+}
+
+// A fetch that fails for good takes what it fetched, and not the image that somebody else
+// finished meanwhile.
+func TestFetchLeavesTheImage(t *testing.T) {
+	h := sim.New(sim.Options{})
+	img := image(t)
+	c := config(t, h, "mine")
+	c.Offer = offered(c.Offer, func(o *hyperv.Offer) { o.URL += "x" })
+	arrived, release := h.Hold("pull")
+	ended := make(chan error, 1)
+	d := opened(t, c)
+	go func() { ended <- d.EnsureImage(t.Context(), img, nil) }()
+	<-arrived
+	h.Put(imagePath(), first(theImage()))
+	release()
+	if err := <-ended; err == nil {
+		t.Error("no error")
+	}
+	if left := h.Left(); len(left) != 1 || left[0] != "file "+imagePath() {
+		t.Errorf("left %q", left)
+	}
+}
+
+func first[T any](v T, _ error) T { return v }
+
+// A file that somebody else writes to while it is opened is not written to; the driver asks
+// again.
+func TestFetchMoved(t *testing.T) {
+	h, o := sim.New(sim.Options{}), newOffers(t)
+	c := config(t, h, "moved")
+	c.Offer = o.offer
+	d := opened(t, c)
+	var answers atomic.Int64
+	o.cut = func() (int64, bool) { return 1 << 20, answers.Add(1) == 1 }
+	var part string
+	var release func()
+	var arrived <-chan struct{}
+	began := false
+	ended := make(chan error, 1)
+	going := make(chan struct{})
+	go func() {
+		ended <- d.EnsureImage(t.Context(), image(t), func(hypervisor.Progress) {
+			if !began {
+				began = true
+				part = strings.TrimPrefix(h.Left()[0], "file ")
+				arrived, release = h.Pause(2) // New-Item, and then the file is opened
+				close(going)
+			}
+		})
+	}()
+	<-going
+	<-arrived
+	h.Put(part, first(theImage())[:2<<20])
+	release()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if left := h.Left(); len(left) != 1 || left[0] != "file "+imagePath() {
+		t.Errorf("left %q", left)
+	}
 }

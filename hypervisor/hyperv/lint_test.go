@@ -98,6 +98,9 @@ func (l *linter) visit(i int) {
 	case punct:
 		l.bracket(i)
 	case word:
+		if strings.HasPrefix(t.text, "Test-") && l.is(i-1, punct, "=") && l.is(i-2, variable, "null") {
+			l.fault(i, "what %s says is thrown away", t.text)
+		}
 		l.word(i)
 	case dash:
 		if !l.inCommand(i) && !operators[strings.ToLower(t.text)] {
@@ -388,6 +391,7 @@ func TestLintCatches(t *testing.T) {
 		"never set":               {"Start-VM -VM $vm", "$vm is never set"},
 		"not closed":              {"if ($true) { Get-VM", "is not closed"},
 		"closes nothing":          {"Get-VM }", "closes nothing"},
+		"unheard test":            {"$null = Test-VHD -Path 'x'", "what Test-VHD says is thrown away"},
 		"open string":             {"$x = 'a", "without an end"},
 	} {
 		l := lint(test.script, nil)

@@ -188,6 +188,63 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
+// A machine that was adopted under an ID that was lost on the way can be adopted again. The
+// first adoption asks nothing after it wrote the notes, so nothing can be cut there.
+func TestAdoptAgain(t *testing.T) {
+	h := sim.New(sim.Options{})
+	uuid := h.AddMachine("billing", "call Ann", 2)
+	d := open(t, h, "ours")
+	for _, id := range []string{"m-lost", "m-2"} {
+		h.Forget()
+		vm, err := d.Adopt(t.Context(), uuid, id)
+		if err != nil || vm.ID != id || vm.UUID != uuid || vm.Name != "billing" {
+			t.Errorf("adopted %+v, %v", vm, err)
+		}
+		if calls := h.Calls(); calls[len(calls)-1].Script != "setnotes" {
+			t.Errorf("after the notes: %+v", calls)
+		}
+		if got, err := d.Get(t.Context(), id); err != nil || cmp.Diff(vm, got, cmpopts.EquateComparable(netip.Addr{})) != "" {
+			t.Errorf("it is %+v, %v; told was %+v", got, err, vm)
+		}
+	}
+	if _, err := d.Get(t.Context(), "m-lost"); !errors.Is(err, inventory.ErrNotFound) {
+		t.Errorf("under the lost ID: %v", err)
+	}
+	if notes := h.Notes(uuid); strings.Count(notes, "ingot:") != 1 || !strings.HasPrefix(notes, "call Ann\r\n") {
+		t.Errorf("notes %q", notes)
+	}
+}
+
+// A machine on its way to off is not on: it is waited for, and started.
+func TestStopping(t *testing.T) {
+	h := sim.New(sim.Options{Looks: 4})
+	c := config(t, h, "stopping")
+	d := opened(t, c)
+	if err := d.EnsureImage(t.Context(), image(t), nil); err != nil {
+		t.Fatal(err)
+	}
+	vm := create(t, d, spec("m-1", "one"))
+	for _, to := range []hypervisor.PowerState{hypervisor.On, hypervisor.Off} {
+		h.SetState(vm.UUID, "Stopping")
+		if err := d.SetPower(t.Context(), vm.ID, to, hypervisor.Graceful); err != nil {
+			t.Errorf("to %s: %v", to, err)
+		}
+		if got, err := d.Get(t.Context(), vm.ID); err != nil || got.Power != to {
+			t.Errorf("it is %s, %v; want %s", got.Power, err, to)
+		}
+	}
+	slow := sim.New(sim.Options{Looks: 1 << 30})
+	c = config(t, slow, "stopping")
+	c.Patience = 20 * time.Millisecond
+	ready(t, slow, "stopping")
+	d = opened(t, c)
+	vm = create(t, d, spec("m-1", "one"))
+	slow.SetState(vm.UUID, "Stopping")
+	if err := d.SetPower(t.Context(), vm.ID, hypervisor.On, hypervisor.Graceful); !errors.Is(err, inventory.ErrBusy) || !strings.Contains(err.Error(), "being shut down") {
+		t.Errorf("one that takes long: %v", err)
+	}
+}
+
 // A name that people changed at the host is told; the part of a long one that does not fit
 // is not a change.
 func TestNames(t *testing.T) {

@@ -1,6 +1,7 @@
 package hyperv_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -39,6 +40,21 @@ func modelled(t *testing.T, h *sim.Host) {
 			if _, left := notDone[s.Name+" "+cmdlet]; !left && !done[s.Name+" "+cmdlet] {
 				t.Errorf("script %s: the model does not do %s", s.Name, cmdlet)
 			}
+		}
+	}
+}
+
+// Each script that changes something takes its lock before it does; one that only looks
+// takes none.
+func TestLockFirst(t *testing.T) {
+	for _, s := range hyperv.Scripts() {
+		text, err := os.ReadFile(filepath.Join("scripts", s.Name+".ps1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lock, first := bytes.Index(text, []byte("$lock = Lock-Ingot -Path $Request.Lock\n")), changing.FindIndex(text)
+		if looks := s.Name == "host" || first == nil; looks != (lock < 0) || !looks && first[0] < lock {
+			t.Errorf("script %s: lock at %d, first change at %v", s.Name, lock, first)
 		}
 	}
 }

@@ -18,6 +18,7 @@ const (
 	seedFile    = "seed.vhdx"
 	vhdx        = ".vhdx"
 	partSuffix  = ".part.vhdx"
+	lockSuffix  = ".lock"
 )
 
 func newPaths(storage, owner string) paths {
@@ -46,6 +47,26 @@ func folderName(text string) string {
 
 // machine is the folder of all that is made for a machine.
 func (p paths) machine(id string) string { return p.owner + `\` + folderName(id) }
+
+// lock is the file that says that a script works on a machine, imageLock on an image. No
+// folder has such a name.
+func (p paths) lock(id string) string { return p.machine(id) + lockSuffix }
+
+func (p paths) imageLock(digest string) string {
+	return p.images() + `\` + stem(digest) + lockSuffix
+}
+
+// home is the folder of all that was made for a machine, by the machine's own path: it
+// stays where it was made when another storage is configured. It is empty for one that lies
+// elsewhere.
+func (p paths) home(path, id string) string {
+	folder := path[:max(0, strings.LastIndex(path, `\`))]
+	tail := strings.TrimPrefix(p.machine(id), p.root)
+	if samePath(base(path), machineName) && strings.HasSuffix(strings.ToLower(folder), strings.ToLower(`\`+ingotFolder+tail)) {
+		return folder
+	}
+	return ""
+}
 
 func (p paths) images() string { return p.root + `\` + imagesFolder }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"ingot/hypervisor"
 )
@@ -27,8 +28,8 @@ func (d *Driver) Plan(ctx context.Context, spec hypervisor.Spec) (hypervisor.Pla
 	}
 	scripts := []planned{{createScript.Name, request}}
 	if j.image != nil && j.image.toCome {
-		pull := pullRequest{URL: "?", CertificateSHA256: "?", Folder: d.paths.images(), Partial: d.paths.part(spec.Image, "?"), MaxBytes: sliceBytes, MaxSeconds: sliceSeconds}
-		finish := finishImageRequest{Partial: pull.Partial, Image: j.image.path, SHA256: "?", DiskBytes: spec.ImageBytes}
+		pull := pullRequest{URL: "?", CertificateSHA256: "?", Folder: d.paths.images(), Partial: d.paths.part(spec.Image, "?"), Lock: d.paths.imageLock(spec.Image), MaxBytes: sliceBytes, MaxSeconds: sliceSeconds}
+		finish := finishImageRequest{Partial: pull.Partial, Image: j.image.path, Lock: pull.Lock, SHA256: "?", DiskBytes: spec.ImageBytes}
 		scripts = append([]planned{{pullScript.Name, pull}, {finishImageScript.Name, finish}}, scripts...)
 	}
 	text, err := json.MarshalIndent(scripts, "", "  ")
@@ -62,11 +63,12 @@ func steps(j job, r createRequest) []string {
 	}
 	say("make machine %q of generation %d with %d CPUs and %d MiB of memory, and attach the disks", r.VisibleName, r.Generation, r.Cpus, r.MemoryBytes>>20)
 	for _, n := range r.Nics {
+		mac := strings.ToLower(withColons(n.Mac))
 		if n.VlanID > 0 {
-			say("attach a NIC with the MAC %s to switch %q, VLAN %d", n.Mac, n.Switch, n.VlanID)
+			say("attach a NIC with the MAC %s to switch %q, VLAN %d", mac, n.Switch, n.VlanID)
 			continue
 		}
-		say("attach a NIC with the MAC %s to switch %q", n.Mac, n.Switch)
+		say("attach a NIC with the MAC %s to switch %q", mac, n.Switch)
 	}
 	if r.SecureBoot {
 		say("turn Secure Boot on, with the template for Linux")

@@ -28,6 +28,11 @@ func (d *Driver) SetPower(ctx context.Context, id string, to hypervisor.PowerSta
 	if err != nil {
 		return err
 	}
+	if m.State == stopping {
+		if m.State, err = d.stopped(ctx, m, to, how); err != nil {
+			return err
+		}
+	}
 	switch now := powerOf(m.State); {
 	case now == to:
 		return nil
@@ -42,14 +47,33 @@ func (d *Driver) SetPower(ctx context.Context, id string, to hypervisor.PowerSta
 }
 
 func (d *Driver) act(ctx context.Context, m machine, what powerAction, doing string) error {
-	_, err := call(ctx, d, powerMachine, doing, powerRequest{m.VMID, what})
+	_, err := change(ctx, d, powerMachine, doing, powerRequest{d.paths.lock(m.mark.ID), m.VMID, what})
 	return err
+}
+
+// stopping is the state of a machine that is on its way to off.
+const stopping = "Stopping"
+
+// stopped waits until a machine that stops is off, and returns its state. One that is to be
+// off by force is not waited for.
+func (d *Driver) stopped(ctx context.Context, m machine, to hypervisor.PowerState, how hypervisor.PowerHow) (state string, err error) {
+	if to == hypervisor.Off && how == hypervisor.Force {
+		return m.State, nil
+	}
+	err = d.patiently(ctx, func() error {
+		answer, err := call(ctx, d, powerMachine, "look at machine "+m.mark.ID, powerRequest{d.paths.lock(m.mark.ID), m.VMID, look})
+		if state = answer.State; err == nil && state == stopping {
+			err = fmt.Errorf("machine %s: %w", m.mark.ID, inTheWay{"it is being shut down"})
+		}
+		return err
+	})
+	return state, err
 }
 
 // shutDown asks the guest and looks until it is off or ctx ends; then it is left running.
 func (d *Driver) shutDown(ctx context.Context, m machine) error {
 	doing := "shut down machine " + m.mark.ID
-	answer, err := call(ctx, d, powerMachine, doing, powerRequest{m.VMID, shutDown})
+	answer, err := change(ctx, d, powerMachine, doing, powerRequest{d.paths.lock(m.mark.ID), m.VMID, shutDown})
 	if err != nil {
 		return err
 	}
@@ -57,7 +81,7 @@ func (d *Driver) shutDown(ctx context.Context, m machine) error {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	err = d.until(ctx, func() (bool, error) {
-		answer, err := call(ctx, d, powerMachine, doing, powerRequest{m.VMID, look})
+		answer, err := call(ctx, d, powerMachine, doing, powerRequest{d.paths.lock(m.mark.ID), m.VMID, look})
 		return powerOf(answer.State) == hypervisor.Off, err
 	})
 	if err != nil {

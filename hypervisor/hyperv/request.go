@@ -1,7 +1,8 @@
 package hyperv
 
 // What the scripts get as $Request. Slices are never nil: Windows PowerShell makes one
-// element of a JSON null.
+// element of a JSON null. Lock is the file that a script which changes something holds open
+// while it runs.
 
 type hostRequest struct{ Storage string }
 
@@ -16,17 +17,22 @@ type selection struct {
 
 type watchRequest struct{ Marks, Folders []string }
 
+// pullRequest: Stuck says that the attempts before brought nothing; if this one does not
+// either although it was answered, what came goes.
 type pullRequest struct {
 	URL               string `json:"Url"`
 	CertificateSHA256 string `json:"CertificateSha256"`
 	Folder, Partial   string
+	Lock              string
 	SizeBytes         int64
 	MaxBytes          int64
 	MaxSeconds        int
+	Stuck             bool
 }
 
 type finishImageRequest struct {
 	Partial, Image string
+	Lock           string
 	SizeBytes      int64
 	SHA256         string `json:"Sha256"`
 	DiskBytes      int64
@@ -34,9 +40,10 @@ type finishImageRequest struct {
 
 // removeImageRequest: Folder is searched for disks that stand on Image; parts in Images
 // start with Stem.
-type removeImageRequest struct{ Image, Folder, Images, Stem string }
+type removeImageRequest struct{ Image, Folder, Images, Stem, Lock string }
 
 type createRequest struct {
+	Lock                      string
 	Folder, Name, VisibleName string
 	Generation, Cpus          int
 	MemoryBytes               int64
@@ -68,12 +75,15 @@ type nicRequest struct {
 	VlanID            int `json:"VlanId"`
 }
 
+// deleteRequest: a machine in Folders that is not among VmIds ends the script.
 type deleteRequest struct {
-	VMIDs  []string `json:"VmIds"`
-	Folder string
+	Lock    string
+	VMIDs   []string `json:"VmIds"`
+	Folders []string
 }
 
 type powerRequest struct {
+	Lock   string
 	VMID   string `json:"VmId"`
 	Action powerAction
 }
@@ -93,23 +103,27 @@ type checkpointsRequest struct {
 }
 
 type checkpointRequest struct {
+	Lock string
 	VMID string `json:"VmId"`
 	Name string
 }
 
 // oneCheckpoint is the request of the scripts that work on a checkpoint.
 type oneCheckpoint struct {
+	Lock         string
 	VMID         string `json:"VmId"`
 	CheckpointID string `json:"CheckpointId"`
 }
 
 type growDiskRequest struct {
+	Lock      string
 	VMID      string `json:"VmId"`
 	Path      string
 	SizeBytes int64
 }
 
 type setSizeRequest struct {
+	Lock        string
 	VMID        string `json:"VmId"`
 	Cpus        int
 	MemoryBytes int64
@@ -117,6 +131,7 @@ type setSizeRequest struct {
 
 // setNotesRequest: Before is what they were when they were read.
 type setNotesRequest struct {
+	Lock          string
 	VMID          string `json:"VmId"`
 	Before, Notes string
 }

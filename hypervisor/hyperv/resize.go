@@ -35,7 +35,7 @@ func (d *Driver) GrowDisk(ctx context.Context, id string, n int, sizeBytes int64
 	case one.Controller == ide && powerOf(m.State) != hypervisor.Off:
 		return fmt.Errorf("disk %d is on an IDE controller and can't grow while the machine is %s: shut it down first: %w", n, powerOf(m.State), inventory.ErrBusy)
 	}
-	_, err = call(ctx, d, growVHD, fmt.Sprintf("grow disk %d of machine %s", n, id), growDiskRequest{m.VMID, one.Path, sizeBytes})
+	_, err = change(ctx, d, growVHD, fmt.Sprintf("grow disk %d of machine %s", n, id), growDiskRequest{d.paths.lock(id), m.VMID, one.Path, sizeBytes})
 	return err
 }
 
@@ -53,6 +53,6 @@ func (d *Driver) SetSize(ctx context.Context, id string, cpus int, memoryBytes i
 	case powerOf(m.State) != hypervisor.Off:
 		return fmt.Errorf("machine %s is not off (%s): %w", id, m.State, inventory.ErrBusy)
 	}
-	_, err = call(ctx, d, sizeMachine, "set size of machine "+id, setSizeRequest{m.VMID, cpus, memoryBytes})
+	_, err = change(ctx, d, sizeMachine, "set size of machine "+id, setSizeRequest{d.paths.lock(id), m.VMID, cpus, memoryBytes})
 	return err
 }

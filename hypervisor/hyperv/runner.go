@@ -12,11 +12,16 @@ func newRunner(c Config, t target) (powershell.Runner, error) {
 	if t.ssh {
 		return powershell.OverSSH(sshConfig(c, t))
 	}
-	return powershell.OverWinRM(winrmConfig(c, t))
+	w, err := winrmConfig(c, t)
+	if err != nil {
+		return nil, err
+	}
+	return powershell.OverWinRM(w)
 }
 
-func winrmConfig(c Config, t target) powershell.WinRMConfig {
-	return powershell.WinRMConfig{Host: t.host, User: t.user, Password: c.Password, Thumbprint: c.Thumbprint, Log: c.Log}
+func winrmConfig(c Config, t target) (powershell.WinRMConfig, error) {
+	shown, err := t.login.certificate()
+	return powershell.WinRMConfig{Host: t.host, User: t.user, Password: c.Password, Authentication: t.login.how, Certificate: shown, Thumbprint: c.Thumbprint, Log: c.Log}, err
 }
 
 func sshConfig(c Config, t target) powershell.SSHConfig {
@@ -31,5 +36,16 @@ func contact(ctx context.Context, c Config, t target) []hypervisor.Finding {
 	if t.ssh {
 		return sshConfig(c, t).Contact(ctx)
 	}
-	return winrmConfig(c, t).Contact(ctx)
+	w, err := winrmConfig(c, t)
+	if err != nil {
+		return []hypervisor.Finding{failed("login", err, "correct the files that the address names")}
+	}
+	return w.Contact(ctx)
+}
+
+// forgive lets a login be tried again that was refused before.
+func (d *Driver) forgive() {
+	if w, ok := d.runner.(interface{ Forgive() }); ok {
+		w.Forgive()
+	}
 }

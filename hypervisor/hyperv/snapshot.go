@@ -23,7 +23,7 @@ func (d *Driver) CreateSnapshot(ctx context.Context, id, name string) error {
 	if name == "" || len([]rune(name)) > nameMax {
 		return inventory.Invalid("checkpoint name %q (want 1 to %d letters)", name, nameMax)
 	}
-	_, err = call(ctx, d, takeCheckpoint, "take checkpoint of machine "+id, checkpointRequest{m.VMID, name})
+	_, err = change(ctx, d, takeCheckpoint, "take checkpoint of machine "+id, checkpointRequest{d.paths.lock(id), m.VMID, name})
 	return err
 }
 
@@ -50,7 +50,7 @@ func (d *Driver) RevertSnapshot(ctx context.Context, id, name string) error {
 	if !there {
 		return inventory.NotFound("snapshot", name)
 	}
-	_, err = call(ctx, d, restoreOne, "restore checkpoint of machine "+id, oneCheckpoint{m.VMID, c.CheckpointID})
+	_, err = change(ctx, d, restoreOne, "restore checkpoint of machine "+id, oneCheckpoint{d.paths.lock(id), m.VMID, c.CheckpointID})
 	return err
 }
 
@@ -62,7 +62,7 @@ func (d *Driver) DeleteSnapshot(ctx context.Context, id, name string) error {
 		return err
 	}
 	if c, there := named(all, name); there {
-		if _, err := call(ctx, d, removeCheckpoint, "remove checkpoint of machine "+id, oneCheckpoint{m.VMID, c.CheckpointID}); err != nil {
+		if _, err := change(ctx, d, removeCheckpoint, "remove checkpoint of machine "+id, oneCheckpoint{d.paths.lock(id), m.VMID, c.CheckpointID}); err != nil {
 			return err
 		}
 	}

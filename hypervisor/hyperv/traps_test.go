@@ -176,7 +176,7 @@ func TestHostTraps(t *testing.T) {
 		"no connection": {sim.Options{}, func(h *sim.Host, d *hyperv.Driver, vm hypervisor.VM) error {
 			h.Down(true)
 			return d.Delete(t.Context(), vm.ID)
-		}, inventory.ErrBusy, "connection"},
+		}, sim.ErrCut, "connection"},
 		"a copy beside a moved machine": {sim.Options{}, func(h *sim.Host, d *hyperv.Driver, vm hypervisor.VM) error {
 			h.Copy(h.Copy(vm.UUID))
 			h.Unregister(vm.UUID)

@@ -1,9 +1,20 @@
 package hyperv_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"ingot/hypervisor"
 	"ingot/hypervisor/drivertest"
@@ -94,6 +105,138 @@ func TestDiagnoseOverWinRM(t *testing.T) {
 		if _, err := hyperv.Open(t.Context(), bad); err == nil {
 			t.Errorf("%s: opened", name)
 		}
+	}
+}
+
+// A password that was refused is shown once, whatever is called and how often; a check-up
+// shows it once more, and lets the connection log in again when it is mended.
+func TestRefusedPassword(t *testing.T) {
+	h := sim.New(sim.Options{})
+	s, c := overWinRM(t, h, "refused")
+	var wrong atomic.Bool
+	c.Password = func() ([]byte, error) {
+		if wrong.Load() {
+			return []byte("wrong"), nil
+		}
+		return []byte(winrmPassword), nil
+	}
+	d := opened(t, c)
+	t.Cleanup(func() { d.Close() })
+	wrong.Store(true)
+	s.DropConnections()
+	for range 3 {
+		if _, err := d.List(t.Context()); !errors.Is(err, inventory.ErrDenied) {
+			t.Errorf("list: %v", err)
+		}
+	}
+	if n := s.Refusals(); n != 1 {
+		t.Errorf("shown %d times, want once", n)
+	}
+	found, err := d.Check(t.Context())
+	if last := found[len(found)-1]; err != nil || last.What != "login" || last.Level != hypervisor.Failed || s.Refusals() != 2 {
+		t.Errorf("check found %+v, %v; shown %d times, want twice", last, err, s.Refusals())
+	}
+	wrong.Store(false)
+	if _, err := d.List(t.Context()); err != nil {
+		t.Errorf("with another password: %v", err)
+	}
+}
+
+// The address says how WinRM logs in; what it says wrong is told before anybody is asked.
+func TestWaysToLogIn(t *testing.T) {
+	h := sim.New(sim.Options{})
+	cert, key, leaf := clientCertificate(t)
+	s := winrmsim.New(winrmsim.Options{Handler: winrmsim.PowerShell(h.Scripts), User: "ingot", Password: winrmPassword, Basic: true, NoNegotiate: true, ClientCertificates: []*x509.Certificate{leaf}})
+	t.Cleanup(s.Close)
+	c := config(t, h, "ways")
+	c.Runner, c.Thumbprint = nil, s.Thumbprint()
+	for address, test := range map[string]struct {
+		secret string
+		class  error
+		want   string
+	}{
+		"ingot@HOST?auth=basic":                              {winrmPassword, nil, ""},
+		"HOST?auth=certificate&cert=" + cert + "&key=" + key: {"", nil, ""},
+		"ingot@HOST":      {winrmPassword, inventory.ErrDenied, "does not take NTLM"},
+		"HOST?auth=basic": {winrmPassword, inventory.ErrInvalid, "no user or no password"},
+		"HOST?auth=certificate&cert=" + key + "&key=" + key:            {"", inventory.ErrInvalid, "client certificate " + key},
+		"HOST?auth=certificate&cert=" + cert + "&key=" + cert + ".not": {"", inventory.ErrInvalid, "no such file"},
+		"HOST?auth=certificate&cert=cert.pem&key=" + key:               {"", inventory.ErrInvalid, "full paths"},
+		"ingot@HOST?auth=kerberos":                                     {winrmPassword, inventory.ErrInvalid, "want ntlm, basic or certificate"},
+	} {
+		c.URL, c.Password = "winrm+https://"+strings.Replace(address, "HOST", s.Host(), 1), nil
+		if test.secret != "" {
+			c.Password = func() ([]byte, error) { return []byte(test.secret), nil }
+		}
+		d, err := hyperv.Open(t.Context(), c)
+		if !errors.Is(err, test.class) || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want %v with %q", address, err, test.class, test.want)
+		}
+		found, _ := hyperv.Diagnose(t.Context(), c)
+		if last := found[len(found)-1]; (last.Level == hypervisor.Failed) != (test.class != nil) || !strings.Contains(last.Detail, test.want) {
+			t.Errorf("%s: %+v", address, last)
+		}
+		if err == nil {
+			d.Close()
+		}
+	}
+}
+
+// clientCertificate makes one in files.
+func clientCertificate(t *testing.T) (cert, key string, leaf *x509.Certificate) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	der, err := x509.CreateCertificate(rand.Reader, form, form, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if leaf, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	cert, key = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cert, key, leaf
+}
+
+// A host that can't be reached, or goes away, may be there again: that is ErrBusy.
+func TestUnreachable(t *testing.T) {
+	h := sim.New(sim.Options{})
+	s, c := overWinRM(t, h, "gone")
+	nobody := c
+	nobody.URL = "winrm+https://ingot@127.0.0.1:1"
+	ssh := hyperv.Config{URL: "ssh+hyperv://ingot@127.0.0.1:1", Owner: "gone"}
+	for name, c := range map[string]hyperv.Config{"WinRM": nobody, "SSH": ssh} {
+		if _, err := exec.LookPath("ssh"); err != nil && name == "SSH" {
+			t.Log("no ssh (Debian package openssh-client)")
+			continue
+		}
+		if _, err := hyperv.Open(t.Context(), c); !errors.Is(err, inventory.ErrBusy) {
+			t.Errorf("%s, nobody there: %v", name, err)
+		}
+	}
+	d := opened(t, c)
+	t.Cleanup(func() { d.Close() })
+	for name, how := range map[string]winrmsim.Mishap{"cut": {CutBefore: true}, "answer lost": {CutAfter: true}} {
+		s.Fail("Receive", 1, how)
+		if _, err := d.List(t.Context()); !errors.Is(err, inventory.ErrBusy) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s.Close()
+	if _, err := d.List(t.Context()); !errors.Is(err, inventory.ErrBusy) {
+		t.Errorf("it went away: %v", err)
 	}
 }
 

@@ -2,7 +2,6 @@ package libvirt
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -10,7 +9,6 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"ingot/hypervisor"
-	"ingot/inventory"
 )
 
 const (
@@ -51,10 +49,8 @@ func (d *Driver) checkConnection(ctx context.Context) hypervisor.Finding {
 	const what = "connection"
 	version, err := ask(ctx, d.link, "version", func(r *lv.Libvirt) (uint64, error) { return r.ConnectGetLibVersion() })
 	switch {
-	case errors.Is(err, inventory.ErrDenied):
-		return failed(what, err, tryGroup)
 	case err != nil:
-		return failed(what, err, tryStart)
+		return d.place.obstacle(err)
 	case version < oldest:
 		return warning(what, "libvirt "+versionText(version)+" at "+d.config.URL, "libvirt "+versionText(oldest)+" or newer is what Ingot is tested with")
 	}

@@ -49,6 +49,7 @@ func (d *Driver) openConsole(ctx context.Context, dom lv.Domain, force bool, p *
 	err := d.link.stream(ctx, "open console of domain "+dom.Name, func(r *lv.Libvirt) error {
 		return r.DomainOpenConsoleBidirectional(dom, nil, p, p, uint32(flags))
 	})
+	p.leave()
 	switch {
 	case err == nil || !said(err):
 		return err
@@ -78,6 +79,12 @@ func (p *port) join() error {
 		}
 	})
 	return p.err
+}
+
+// leave keeps the port from being joined from now on: the binding does not wait for the one
+// that reads.
+func (p *port) leave() {
+	p.once.Do(func() { p.err = errLeft })
 }
 
 // Read implements io.Reader: what the person types. The end of it is the end of all.

@@ -81,8 +81,16 @@ func (d *Driver) begin(ctx context.Context, name string) (release func(), err er
 // doLong makes a changing call that takes long.
 func (d *Driver) doLong(ctx context.Context, what string, f func(*lv.Libvirt) error) error {
 	own, release := d.long.take()
-	defer release()
-	return do(ctx, own, what, f)
+	begun := false
+	err := do(ctx, own, what, func(r *lv.Libvirt) error {
+		begun = true
+		defer release() // when the call ends, which may be after its caller has left
+		return f(r)
+	})
+	if !begun {
+		release()
+	}
+	return err
 }
 
 // number is a UUID as the protocol has it.

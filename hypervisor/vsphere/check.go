@@ -69,6 +69,7 @@ func meet(ctx context.Context, c Config, t target) (*Driver, hypervisor.Finding)
 
 // Check implements hypervisor.Driver. Of a server that is not reached no more is asked.
 func (d *Driver) Check(ctx context.Context) ([]hypervisor.Finding, error) {
+	d.session.refused.Store(nil) // a person looks, and may have unlocked the account
 	found := contact(ctx, d.config, d.target)
 	if found[len(found)-1].Level == hypervisor.Failed {
 		return found, ctx.Err()

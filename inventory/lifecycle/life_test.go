@@ -560,7 +560,18 @@ func TestVMOrders(t *testing.T) {
 	if _, err := w.l.Remove(ctx, "db", "me"); err != nil {
 		t.Fatal(err)
 	}
+	if err := w.l.Delete(ctx, "db"); !errors.Is(err, inventory.ErrBusy) {
+		t.Errorf("delete while its host is being told: %v", err)
+	}
+	w.update(func(ctx context.Context, x inventory.Tx) error {
+		m, err := x.Machine(ctx, "db")
+		if err != nil {
+			return err
+		}
+		m.Status.Error = &inventory.Failure{Step: "wipe", Reason: "the host does not answer"}
+		return x.PutMachine(ctx, m)
+	})
 	if err := w.l.Delete(ctx, "db"); err != nil {
-		t.Errorf("delete after its host was told to: %v", err)
+		t.Errorf("delete after its host did not answer: %v", err)
 	}
 }

@@ -321,7 +321,7 @@ func (l *Lifecycle) Delete(ctx context.Context, name string) error {
 		if m.Status.Locked {
 			return mayWrite(m)
 		}
-		if atHost(m) && m.Status.State != inventory.Releasing {
+		if atHost(m) && (m.Status.State != inventory.Releasing || m.Status.Error == nil) {
 			return fmt.Errorf("machine %s is a VM on host %s: ingot vm delete %s (and should that host be gone for good, this after it): %w", m.Name, m.Spec.VM.Host, m.Name, inventory.ErrBusy)
 		}
 		e, err := inventory.NewEvent(m, l.Now(), inventory.Deleted{})
@@ -335,9 +335,9 @@ func (l *Lifecycle) Delete(ctx context.Context, name string) error {
 	})
 }
 
-// atHost reports whether a host has something of a VM, or is making it.
+// atHost reports whether a host has something of a VM, is making it, or takes it away.
 func atHost(m *inventory.Machine) bool {
-	return m.Spec.VM != nil && m.Spec.VM.Host != inventory.AnyHost && (m.Status.VM != nil || m.Status.State == inventory.Deploying)
+	return m.Spec.VM != nil && m.Spec.VM.Host != inventory.AnyHost && (m.Status.VM != nil || m.Status.State == inventory.Deploying || m.Status.State == inventory.Releasing)
 }
 
 // HoldAll stops every write order, because the database was restored from a backup.

@@ -33,7 +33,7 @@ func vmContests(ctx context.Context, b *bench) (_ []*contest, err error) {
 	}
 	all := []*contest{against("A VM on libvirt, from order to started", 1, 1.3)}
 	if !b.quick {
-		all = append(all, against(fmt.Sprintf("%d VMs at once", vmsAtOnce), vmsAtOnce, 2))
+		all = append(all, against(fmt.Sprintf("%d VMs at once", vmsAtOnce), vmsAtOnce, 2), listContest())
 	}
 	return all, nil
 }

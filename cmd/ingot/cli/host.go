@@ -24,7 +24,7 @@ func (a *app) host() *cobra.Command {
 func (a *app) hostAdd() *cobra.Command {
 	var in api.HostAdd
 	var secretFile string
-	cmd := &cobra.Command{Use: "add NAME URL", Short: "Add or change a host: qemu:///system, qemu+ssh://USER@HOST/system, vsphere://USER@VCENTER/DC/CLUSTER, …",
+	cmd := &cobra.Command{Use: "add NAME URL", Short: "Add a host, or change what is given of one that is known", Long: hostURLs,
 		Args: exactly(2), RunE: func(cmd *cobra.Command, args []string) error {
 			in.Name, in.URL = args[0], args[1]
 			if err := in.Check(); err != nil {
@@ -34,8 +34,13 @@ func (a *app) hostAdd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			known := func() bool { return knownHost(cmd.Context(), c, in.Host) }
-			if in.Secret, err = a.hostSecret(in.Host, secretFile, cmd.InOrStdin(), known); err != nil {
+			known, err := knownHost(cmd.Context(), c, in.Host)
+			if err != nil {
+				return err
+			}
+			keep(&in.Host, known, cmd.Flags().Changed)
+			sameURL := func() bool { return known != nil && known.URL == in.URL }
+			if in.Secret, err = a.hostSecret(in.Host, secretFile, cmd.InOrStdin(), sameURL); err != nil {
 				return err
 			}
 			if err := c.PutHost(cmd.Context(), in); err != nil {
@@ -48,7 +53,7 @@ func (a *app) hostAdd() *cobra.Command {
 		}}
 	f := cmd.Flags()
 	f.StringVar(&secretFile, "secret-file", "", "file with the password or private key, - for standard input (default: INGOT_HOST_SECRET, a prompt, or what a known host has)")
-	f.StringVar(&in.Thumbprint, "thumbprint", "", "SHA-256 of the host's certificate or key, to be pinned")
+	f.StringVar(&in.Thumbprint, "thumbprint", "", "SHA-256 of the host's certificate, to be pinned")
 	f.StringVar(&in.Storage, "storage", "", "pool, datastore or folder for disks (default: the driver's)")
 	f.StringVar(&in.Network, "network", "", "network, bridge, port group or switch of new NICs (default: the driver's)")
 	f.BoolVar(&in.Closed, "closed", false, "take no new VMs but those asked onto it by name")
@@ -56,8 +61,8 @@ func (a *app) hostAdd() *cobra.Command {
 }
 
 // hostSecret reads what logs in at a host: from a file, standard input, the environment,
-// or a prompt on a terminal. libvirt asks for none: SSH and TLS bring their own keys. A host
-// that is known keeps the one it has.
+// or a prompt on a terminal. libvirt and Hyper-V over SSH ask for none: SSH and TLS bring
+// their own keys. A host that is known keeps the one it has.
 func (a *app) hostSecret(h inventory.Host, file string, in io.Reader, known func() bool) (string, error) {
 	var data []byte
 	var err error
@@ -69,7 +74,7 @@ func (a *app) hostSecret(h inventory.Host, file string, in io.Reader, known func
 		data, err = os.ReadFile(file)
 	case os.Getenv("INGOT_HOST_SECRET") != "":
 		return os.Getenv("INGOT_HOST_SECRET"), nil
-	case h.Kind() == inventory.HostLibvirt:
+	case h.Kind() == inventory.HostLibvirt, strings.HasPrefix(h.URL, "ssh+hyperv:"):
 		return "", nil
 	case stdin != nil && term.IsTerminal(int(stdin.Fd())):
 		keep := map[bool]string{true: " (empty keeps the one it has)"}[known()]
@@ -87,11 +92,42 @@ func (a *app) hostSecret(h inventory.Host, file string, in io.Reader, known func
 	return strings.TrimRight(string(data), "\r\n"), nil
 }
 
-// knownHost reports whether the server has the host under this very URL, and so its secret.
-func knownHost(ctx context.Context, c *api.Client, h inventory.Host) bool {
+// knownHost is the host as the server has it, nil when it does not.
+func knownHost(ctx context.Context, c *api.Client, h inventory.Host) (*inventory.Host, error) {
 	rows, err := c.Hosts(ctx)
-	return err == nil && slices.ContainsFunc(rows, func(r api.HostRow) bool { return r.Name == h.Name && r.URL == h.URL })
+	if i := slices.IndexFunc(rows, func(r api.HostRow) bool { return r.Name == h.Name }); err == nil && i >= 0 {
+		return &rows[i].Host, nil
+	}
+	return nil, err
 }
+
+// keep leaves what no flag was given for as it is: a pinned certificate most of all.
+func keep(h, known *inventory.Host, given func(flag string) bool) {
+	if known == nil {
+		return
+	}
+	for flag, field := range map[string][2]*string{"thumbprint": {&h.Thumbprint, &known.Thumbprint}, "storage": {&h.Storage, &known.Storage}, "network": {&h.Network, &known.Network}} {
+		if !given(flag) {
+			*field[0] = *field[1]
+		}
+	}
+	if !given("closed") {
+		h.Closed = known.Closed
+	}
+}
+
+// hostURLs are the ways to hosts.
+const hostURLs = `Add a host, or change what is given of one that is known. The URL says how it is reached:
+
+  qemu:///system                        libvirt on this computer
+  qemu+ssh://USER@HOST/system           libvirt, with the system's ssh
+  qemu+tls://HOST/system                libvirt, with certificates
+  vsphere://USER@VCENTER/DC/CLUSTER     vCenter; an ESXi host needs no path
+  winrm+https://USER@HOST               Hyper-V, by WinRM
+  ssh+hyperv://USER@HOST                Hyper-V, with the system's ssh
+
+An @ in a user's name is %40. A flag that is not given leaves a known host as it is; give it
+empty to go back to the default.`
 
 func (a *app) hostList() *cobra.Command {
 	return &cobra.Command{Use: "list", Short: "List hosts", Args: none(), RunE: func(cmd *cobra.Command, _ []string) error {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,12 +29,26 @@ func (a *app) hostSelfTest() *cobra.Command {
 		}
 		err = a.documentOr(steps, func() error { return nil })
 		if err == nil && failed != nil {
-			return fmt.Errorf("host %s: the self-test failed: %w", args[0], failed)
+			err = selfTestError(args[0], steps, failed)
 		}
 		return err
 	}}
-	cmd.Flags().StringVar(&in.Image, "image", "", "make the VM from this image, which is brought to the host (default: an empty disk)")
+	cmd.Flags().StringVar(&in.Image, "image", "", "make the VM from this image, which is brought to the host and stays there (default: an empty disk)")
 	return cmd
+}
+
+// selfTestError is short when the steps that failed have said why.
+func selfTestError(host string, steps []api.TestStep, failed error) error {
+	bad := 0
+	for _, s := range steps {
+		if s.Error != "" {
+			bad++
+		}
+	}
+	if bad == 0 {
+		return fmt.Errorf("host %s: the self-test ended early: %w", host, failed)
+	}
+	return fmt.Errorf("host %s: %d of %s failed", host, bad, count(len(steps), "step"))
 }
 
 func (a *app) showStep(s api.TestStep) {
@@ -42,5 +57,5 @@ func (a *app) showStep(s api.TestStep) {
 		level, detail = "failed", s.Error
 	}
 	took := time.Duration(s.Secs * float64(time.Second)).Round(10 * time.Millisecond)
-	fmt.Fprintf(a.out, "%-7s %7s  %-32s %s\n", level, took, s.What, detail)
+	fmt.Fprintln(a.out, strings.TrimRight(fmt.Sprintf("%-7s %7s  %-32s %s", level, took, s.What, detail), " "))
 }

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -94,7 +94,7 @@ func (a *app) eachVM(cmd *cobra.Command, names []string, what string, f func(con
 
 // about names the VM that an error is of, where that does not do so itself.
 func about(name string, err error) error {
-	if strings.Contains(err.Error(), name) {
+	if regexp.MustCompile(`(^|machine |VM |")` + regexp.QuoteMeta(name) + `($|[^A-Za-z0-9-])`).MatchString(err.Error()) {
 		return err
 	}
 	return fmt.Errorf("%s: %w", name, err)

@@ -49,8 +49,10 @@ func (a *app) join(ctx context.Context, name string, port io.ReadWriteCloser, in
 		}
 	}()
 	go func() { // ends when port is closed
-		_, err := io.Copy(a.out, port)
-		leave(errors.Join(errPortEnded, err))
+		if _, err := io.Copy(a.out, port); err != nil {
+			leave(fmt.Errorf("the connection to the server broke: %w", err))
+		}
+		leave(errPortEnded)
 	}()
 	<-ctx.Done()
 	return a.left(name, context.Cause(ctx))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -22,22 +23,24 @@ type doors struct {
 	// other tells of interfaces where another listener does the same.
 	other func(iface string) bool
 
+	log *slog.Logger
+
 	// turn is of who looks at open.
 	turn *semaphore.Weighted
 	// open are the listeners by interface.
-	open   map[string]door
-	opened chan net.Listener
+	open   map[string]*door
+	opened chan *door
 }
 
 // door is bound to an interface by its number, which a bridge that is made anew under the
 // same name does not have.
 type door struct {
-	index int
+	iface net.Interface
 	net.Listener
 }
 
-func newDoors(port int, h http.Handler, other func(string) bool) *doors {
-	return &doors{port: port, handler: h, other: other, turn: semaphore.NewWeighted(1), open: map[string]door{}, opened: make(chan net.Listener)}
+func newDoors(port int, h http.Handler, other func(string) bool, log *slog.Logger) *doors {
+	return &doors{port: port, handler: h, other: other, log: log, turn: semaphore.NewWeighted(1), open: map[string]*door{}, opened: make(chan *door)}
 }
 
 // run serves what is opened, until ctx ends.
@@ -48,12 +51,27 @@ func (d *doors) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case l := <-d.opened:
-			if d.secure != nil {
-				l = d.secure(l)
-			}
-			serving.Go(func() { _ = serveHTTP(ctx, d.handler, l) }) // ends when another takes its place
+		case one := <-d.opened:
+			serving.Go(func() { d.serve(ctx, one) })
 		}
+	}
+}
+
+// serve ends with ctx, when another door takes this one's place, or when it breaks: then
+// the port is opened again for who is told to come next.
+func (d *doors) serve(ctx context.Context, one *door) {
+	l := one.Listener
+	if d.secure != nil {
+		l = d.secure(l)
+	}
+	err := serveHTTP(ctx, d.handler, l)
+	if err == nil || d.turn.Acquire(ctx, 1) != nil {
+		return
+	}
+	defer d.turn.Release(1)
+	if d.open[one.iface.Name] == one {
+		delete(d.open, one.iface.Name)
+		d.log.Error("serve", "interface", one.iface.Name, "err", err)
 	}
 }
 
@@ -68,20 +86,21 @@ func (d *doors) listen(ctx context.Context, addr netip.Addr) error {
 	}
 	defer d.turn.Release(1)
 	old, there := d.open[iface.Name]
-	if d.other(iface.Name) || there && old.index == iface.Index {
+	if d.other(iface.Name) || there && old.iface.Index == iface.Index {
 		return nil
 	}
 	if there {
-		_ = old.Close() // its interface is gone
 		delete(d.open, iface.Name)
+		_ = old.Close() // its interface is gone
 	}
 	l, err := listen(ctx, iface.Name, portText(d.port))
 	if err != nil {
 		return err
 	}
+	one := &door{iface, l}
 	select {
-	case d.opened <- l:
-		d.open[iface.Name] = door{iface.Index, l}
+	case d.opened <- one:
+		d.open[iface.Name] = one
 		return nil
 	case <-ctx.Done():
 		return errors.Join(ctx.Err(), l.Close())

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -22,11 +23,11 @@ type guests struct {
 	given string
 }
 
-func newGuests(m Machine, interfaces []string, h http.Handler) *guests {
+func newGuests(m Machine, interfaces []string, h http.Handler, log *slog.Logger) *guests {
 	open := func(iface string) bool { // by the machine listener
 		return slices.Contains(interfaces, iface) || len(interfaces) == 0 && iface == loopback
 	}
-	return &guests{doors: newDoors(m.HTTPPort, h, open), advertised: m.advertised(), given: m.URL}
+	return &guests{doors: newDoors(m.HTTPPort, h, open, log), advertised: m.advertised(), given: m.URL}
 }
 
 // base is the URL under which guests on a host's network reach this computer.
@@ -58,7 +59,7 @@ func (g *guests) base(ctx context.Context, h inventory.Host, network string, dri
 func towards(ctx context.Context, h inventory.Host) (netip.Addr, error) {
 	u, err := url.Parse(h.URL)
 	if err != nil || u.Hostname() == "" {
-		return netip.Addr{}, fmt.Errorf("where do guests on host %s reach this computer? set machine.url: %w", h.Name, inventory.ErrInvalid)
+		return netip.Addr{}, fmt.Errorf("under which address does host %s, or do its guests, reach this computer? set machine.url: %w", h.Name, inventory.ErrInvalid)
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "udp4", net.JoinHostPort(u.Hostname(), "9")) // sends nothing
 	if err != nil {

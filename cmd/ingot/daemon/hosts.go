@@ -23,8 +23,8 @@ import (
 func (d *Daemon) openFleet() {
 	mux := http.NewServeMux()
 	d.guestServer().Routes(mux.Handle)
-	d.guests = newGuests(d.cfg.Machine, d.cfg.Interfaces, mux)
-	d.offers = newOffers(d.cfg.Machine.OfferPort, d.cert)
+	d.guests = newGuests(d.cfg.Machine, d.cfg.Interfaces, mux, d.log.With("component", "guests"))
+	d.offers = newOffers(d.cfg.Machine, d.cert, d.log.With("component", "offers"))
 	d.fleet = fleet.New(fleet.Config{Store: d.store, Now: d.now, Log: d.log.With("component", "fleet"), Open: d.openDriver, Diagnose: d.diagnose, Image: d.goldenImage,
 		Seed: d.vmSeed, Listen: d.listenFor, Woken: func() { d.lifecycle.Wake() },
 		Unseal: func(host string, sealed []byte) ([]byte, error) { return d.key.Unseal(sealPlace(host), sealed) }})

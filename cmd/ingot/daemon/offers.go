@@ -1,16 +1,18 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -25,6 +27,8 @@ type offers struct {
 	*doors
 	// sha256 is of the certificate.
 	sha256 string
+	// given is the configured name of this computer, empty to find it out for each host.
+	given string
 
 	mu    sync.Mutex
 	files map[string]hypervisor.Artefact
@@ -32,12 +36,13 @@ type offers struct {
 
 // newOffers takes the server's own certificate. Windows Server 2019 and older know no TLS
 // 1.3, so 1.2 is enough here: what is fetched is public, and is checked against its hash.
-func newOffers(port int, cert tls.Certificate) *offers {
+func newOffers(m Machine, cert tls.Certificate, log *slog.Logger) *offers {
 	sum := sha256.Sum256(cert.Certificate[0])
-	o := &offers{sha256: hex.EncodeToString(sum[:]), files: map[string]hypervisor.Artefact{}}
+	given, _ := url.Parse(m.URL) // was checked
+	o := &offers{sha256: hex.EncodeToString(sum[:]), given: given.Hostname(), files: map[string]hypervisor.Artefact{}}
 	mux := http.NewServeMux()
 	mux.Handle("GET /offers/{key}/{name}", o)
-	o.doors = newDoors(port, mux, func(string) bool { return false })
+	o.doors = newDoors(m.OfferPort, mux, func(string) bool { return false }, log)
 	o.secure = func(l net.Listener) net.Listener {
 		return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
 	}
@@ -57,7 +62,7 @@ func (o *offers) offer(ctx context.Context, h inventory.Host, name string, a hyp
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.files[key] = a
-	u := url.URL{Scheme: "https", Host: netip.AddrPortFrom(addr, uint16(o.port)).String(), Path: "/offers/" + key + "/" + name}
+	u := url.URL{Scheme: "https", Host: net.JoinHostPort(cmp.Or(o.given, addr.String()), strconv.Itoa(o.port)), Path: "/offers/" + key + "/" + name}
 	return hyperv.Offer{URL: u.String(), CertificateSHA256: o.sha256}, func() { o.withdraw(key) }, nil
 }
 

@@ -41,10 +41,10 @@ type WinRMConfig struct {
 	// Certificate is shown for that authentication.
 	Certificate *tls.Certificate `json:"-"`
 	// Thumbprint pins the host's certificate: its SHA-256 in hex, with or without
-	// colons. Empty asks Roots.
+	// colons. Empty asks the system's authorities.
 	Thumbprint string
-	// Roots are the authorities that are trusted; nil is the system's.
-	Roots *x509.CertPool `json:"-"`
+	// roots stand in for those in tests.
+	roots *x509.CertPool
 	// Log may be nil.
 	Log *slog.Logger `json:"-"`
 }

@@ -40,8 +40,12 @@ func (c WinRMConfig) reach(ctx context.Context) hypervisor.Finding {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.Host)
-	if err != nil {
-		return failed("address", unreachable(c.Host, err), adviceEnable)
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns):
+		return failed("address", err, "correct the name, or give an address")
+	case err != nil:
+		return failed("address", err, adviceEnable)
 	}
 	conn.Close()
 	return hypervisor.Finding{What: "address", Detail: c.Host + " answers", Level: hypervisor.OK}
@@ -51,7 +55,7 @@ func (c WinRMConfig) handshake(ctx context.Context) hypervisor.Finding {
 	conn, err := c.dial(ctx)
 	switch {
 	case errors.Is(err, errUntrusted):
-		return failed("certificate", err, "compare the thumbprint with the host's and pin it")
+		return failed("certificate", err, "if the host has that thumbprint, give it again: ingot host add NAME URL --thumbprint THUMBPRINT")
 	case errors.Is(err, errThumbprint):
 		return failed("certificate", err, "find out why it changed before you pin the new one")
 	case err != nil:

@@ -33,6 +33,15 @@
 // sent: without input nothing is run. What was lost later is the caller's to judge, by
 // ErrNotStarted.
 //
+// 2026-11-27: a script whose caller is gone is not taken for stopped. WinRM is told to
+// terminate it, when it can be told; a connection that was lost ends nothing before its shell
+// is idle for half an hour. Over SSH the end of the session is all there is: sshd of Windows
+// ends its children by a job object, but that was not seen here. Scripts that change something
+// keep others out themselves (hypervisor/hyperv, Lock-Ingot).
+//
+// 2026-11-27: a password that was refused is not shown again for five minutes, unless
+// somebody asks for a check-up or it is another one: domains lock accounts.
+//
 // 2026-11-27: no shell is created under an ID of ours, which not all hosts are known to
 // take: one whose creation's answer is lost stays there until its half hour is over.
 package powershell

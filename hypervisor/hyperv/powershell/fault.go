@@ -64,6 +64,8 @@ type meaning struct {
 // configuration for Windows Remote Management"; Windows ignores WinRS's in favour of the
 // plugin's quotas where those are lower.
 var known = map[uint32]meaning{
+	codeAborted:        {inventory.ErrBusy, ""},
+	codeNotFound:       {inventory.ErrBusy, ""},
 	codeAccessDenied:   {inventory.ErrDenied, "the login is good and may not use remote shells: put it into the host's groups Remote Management Users and Hyper-V Administrators, or Administrators"},
 	2150859180:         {inventory.ErrDenied, "remote shells are off: winrm set winrm/config/winrs @{AllowRemoteShellAccess=\"true\"}"},
 	codeShells:         {inventory.ErrBusy, "end shells that are left over, or raise the limit: winrm set winrm/config/winrs @{MaxShellsPerUser=\"30\"}"},

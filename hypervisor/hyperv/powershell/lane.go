@@ -26,7 +26,14 @@ const (
 	userAgent   = "Ingot"
 )
 
-var errSilent = fmt.Errorf("no answer within %s", requestTime)
+var errSilent = lost{fmt.Errorf("no answer within %s", requestTime)}
+
+// lost marks an error of a computer that can't be reached, or of a connection to it that
+// ended: it may be there again later. Its text stays what it is.
+type lost struct{ error }
+
+// Unwrap is for errors.Is and errors.As.
+func (e lost) Unwrap() []error { return []error{e.error, inventory.ErrBusy} }
 
 // isLost tells a connection that ended under a request, as one does that was idle when the
 // service was restarted.
@@ -40,14 +47,16 @@ func isLost(ctx context.Context, err error) bool {
 type lane struct {
 	config    WinRMConfig
 	transport *http.Transport
+	// refusal is the runner's.
+	refusal *refusal
 
 	mu sync.Mutex
 	// conn is the latest connection, in the one that is logged in.
 	conn, in net.Conn
 }
 
-func newLane(c WinRMConfig) *lane {
-	l := &lane{config: c}
+func newLane(c WinRMConfig, r *refusal) *lane {
+	l := &lane{config: c, refusal: r}
 	l.transport = &http.Transport{
 		MaxConnsPerHost: 1, IdleConnTimeout: idleConnection, DisableCompression: true,
 		// No proxy: Negotiate does not work through most.
@@ -135,7 +144,10 @@ func roundTripError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return err
+	if isRefused(err) {
+		return err
+	}
+	return lost{err}
 }
 
 // call sends a message and reads its answer; a fault is a *fault.

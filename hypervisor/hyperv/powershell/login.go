@@ -21,7 +21,8 @@ import (
 const mutualTLS = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual"
 
 // authorized posts an envelope with a login. A request that is answered with 401 was not
-// looked at, so that it can be sent again.
+// looked at, so that it can be sent again. A secret that was refused is not shown again for
+// a while.
 func (l *lane) authorized(ctx context.Context, body []byte) (*response, error) {
 	switch l.config.Authentication {
 	case Certificate:
@@ -31,7 +32,10 @@ func (l *lane) authorized(ctx context.Context, body []byte) (*response, error) {
 		if err != nil {
 			return nil, err
 		}
-		return l.admitted(l.post(ctx, body, "Basic "+base64.StdEncoding.EncodeToString([]byte(l.config.User+":"+password))))
+		if err := l.refusal.of(password); err != nil {
+			return nil, err
+		}
+		return l.noted(password)(l.admitted(l.post(ctx, body, "Basic "+base64.StdEncoding.EncodeToString([]byte(l.config.User+":"+password)))))
 	}
 	if _, in := l.latest(); in {
 		if res, err := l.post(ctx, body, ""); err != nil || res.status != http.StatusUnauthorized {
@@ -49,11 +53,26 @@ func (l *lane) password() (string, error) {
 	return string(b), nil
 }
 
+// noted keeps in mind what comes of a login with a password.
+func (l *lane) noted(password string) func(*response, error) (*response, error) {
+	return func(res *response, err error) (*response, error) {
+		l.refusal.note(password, err)
+		return res, err
+	}
+}
+
 // negotiate logs in by NTLM, with the envelope on its last leg (RFC 4559, MS-NTHT). A
 // connection that is lost between the legs is tried once more.
 func (l *lane) negotiate(ctx context.Context, body []byte) (*response, error) {
 	for try := 0; ; try++ {
-		login, err := l.ntlm()
+		password, err := l.password()
+		if err == nil {
+			err = l.refusal.of(password)
+		}
+		if err != nil {
+			return nil, err
+		}
+		login, err := l.ntlm(password)
 		if err != nil {
 			return nil, err
 		}
@@ -79,16 +98,12 @@ func (l *lane) negotiate(ctx context.Context, body []byte) (*response, error) {
 			continue
 		}
 		l.loggedIn(last)
-		return l.admitted(res, nil)
+		return l.noted(password)(l.admitted(res, nil))
 	}
 }
 
 // ntlm is the client's side of one login.
-func (l *lane) ntlm() (*ntlmssp.Client, error) {
-	password, err := l.password()
-	if err != nil {
-		return nil, err
-	}
+func (l *lane) ntlm(password string) (*ntlmssp.Client, error) {
 	domain, user, found := strings.Cut(l.config.User, `\`)
 	if !found {
 		domain, user = "", l.config.User

@@ -90,6 +90,32 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// A password that was refused is shown once, until there is another one or somebody asks.
+func TestRefusedOnce(t *testing.T) {
+	for _, how := range []powershell.Authentication{powershell.NTLM, powershell.Basic} {
+		s, _ := serve(t, winrmsim.Options{Basic: true})
+		c, secret := config(s), "wrong"
+		c.Authentication, c.Password = how, func() ([]byte, error) { return []byte(secret), nil }
+		w := over(t, s, c)
+		for i, step := range []struct {
+			secret  string
+			forgive bool
+			shown   int
+		}{{"wrong", false, 1}, {"wrong", false, 1}, {"worse", false, 2}, {"worse", true, 3}, {"worse", false, 3}} {
+			if secret = step.secret; step.forgive {
+				w.Forgive()
+			}
+			if err := echoes(t.Context(), w, `1`); !errors.Is(err, inventory.ErrDenied) || s.Refusals() != step.shown {
+				t.Errorf("%s, step %d: %v; shown %d times, want %d", how, i, err, s.Refusals(), step.shown)
+			}
+		}
+		secret = password
+		if err := echoes(t.Context(), w, `1`); err != nil {
+			t.Errorf("%s, the right one: %v", how, err)
+		}
+	}
+}
+
 func TestConfig(t *testing.T) {
 	good := powershell.WinRMConfig{Host: "host", User: "u", Password: func() ([]byte, error) { return nil, nil }}
 	for name, change := range map[string]func(*powershell.WinRMConfig){
@@ -145,15 +171,16 @@ func TestContact(t *testing.T) {
 		want   string
 	}{
 		"all well":     {func(*powershell.WinRMConfig) {}, 4, "version 5.1"},
-		"authorities":  {func(c *powershell.WinRMConfig) { c.Thumbprint, c.Roots = "", roots }, 4, "version 5.1"},
-		"nobody there": {func(c *powershell.WinRMConfig) { c.Host = closed.Addr().String() }, 1, "winrm quickconfig -transport:https"},
-		"no such name": {func(c *powershell.WinRMConfig) { c.Host = "host.invalid" }, 1, "find host.invalid:5986"},
+		"authorities":  {func(c *powershell.WinRMConfig) { c.Thumbprint = ""; *c = powershell.WithRoots(*c, roots) }, 4, "version 5.1"},
+		"nobody there": {func(c *powershell.WinRMConfig) { c.Host = closed.Addr().String() }, 1, "connection refused → is WinRM over HTTPS enabled there, and open in its firewall? As administrator: winrm quickconfig -transport:https"},
+		"no such name": {func(c *powershell.WinRMConfig) { c.Host = "host.invalid" }, 1, "correct the name"},
 		"no TLS":       {func(c *powershell.WinRMConfig) { c.Host = plain.Listener.Addr().String() }, 2, "answers without TLS (5985 is WinRM's port for HTTP, 5986 the one for HTTPS)"},
 		"unknown":      {func(c *powershell.WinRMConfig) { c.Thumbprint = "" }, 2, "pin it with its thumbprint " + colons(s.Thumbprint())},
 		"another":      {func(c *powershell.WinRMConfig) { c.Thumbprint = strings.Repeat("ab", 32) }, 2, "not the pinned one: it has the thumbprint " + colons(s.Thumbprint())},
 		"denied":       {func(c *powershell.WinRMConfig) { c.User = "nobody" }, 3, "refuses to log in nobody"},
 		"another service": {func(c *powershell.WinRMConfig) {
-			c.Host, c.Thumbprint, c.Roots = page.Listener.Addr().String(), "", pages
+			c.Host, c.Thumbprint = page.Listener.Addr().String(), ""
+			*c = powershell.WithRoots(*c, pages)
 		}, 3, "it answered an NTLM login with HTTP status 302"},
 	} {
 		c := config(s)
@@ -161,7 +188,7 @@ func TestContact(t *testing.T) {
 		found := c.Contact(t.Context())
 		last := found[len(found)-1]
 		fails := test.want != "version 5.1"
-		if len(found) != test.steps || (last.Level == hypervisor.Failed) != fails || (last.Try == "") == fails || !strings.Contains(last.Detail, test.want) {
+		if len(found) != test.steps || (last.Level == hypervisor.Failed) != fails || (last.Try == "") == fails || !strings.Contains(last.Detail+" → "+last.Try, test.want) {
 			t.Errorf("%s: got %+v\nwant %d steps and %q", name, found, test.steps, test.want)
 		}
 	}

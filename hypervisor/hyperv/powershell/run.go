@@ -64,11 +64,12 @@ func withoutAnswer(p process, err error) error {
 	case p.exit == ExitLanguage:
 		return notStarted{fmt.Errorf("PowerShell's language mode is not FullLanguage for this login (AppLocker or Application Control restricts it): allow it for the account, or use another: %w", inventory.ErrUnsupported)}
 	case p.exit == ExitNotWhole:
-		return notStarted{errors.New("standard input did not arrive whole")}
+		return notStarted{lost{errors.New("standard input did not arrive whole")}}
 	case p.exit == 9009 || p.exit == 127: // cmd.exe's and POSIX shells' "not found"
 		return notStarted{fmt.Errorf("no %s in the PATH of this login (exit code %d): %s: %w", Program, p.exit, quote(errorText(p.stderr)), inventory.ErrUnsupported)}
 	}
-	return fmt.Errorf("%w: %s ended with exit code %d: %s", err, Program, p.exit, quote(errorText(p.stderr)))
+	// Somebody ended it, or the host goes down.
+	return lost{fmt.Errorf("%w: %s ended with exit code %d: %s", err, Program, p.exit, quote(errorText(p.stderr)))}
 }
 
 // open takes the result, or the error, out of the prelude's envelope.

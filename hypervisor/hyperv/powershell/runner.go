@@ -18,9 +18,12 @@ type Script struct {
 type Runner interface {
 	// Run gives a script a JSON document and returns the one that it answers with. A
 	// script that failed is an *Error; a way there that failed is an error of the
-	// inventory's kinds (ErrDenied for a login that is refused), which says what was
-	// tried. Run returns soon after its context ends, and the script over there is
-	// stopped. ErrNotStarted tells errors after which it surely did not run.
+	// inventory's kinds (ErrDenied for a login that is refused, ErrBusy for a computer
+	// that can't be reached and a connection that was lost), which says what was tried.
+	// Run returns soon after its context ends. The script over there is told to stop then,
+	// and may go on all the same: nobody tells it when the connection is gone too, and over
+	// SSH it is up to the server what becomes of it. ErrNotStarted tells errors after which
+	// it surely did not run.
 	Run(ctx context.Context, s Script, request []byte) (answer []byte, err error)
 	// Close ends what is open at the computer.
 	Close() error

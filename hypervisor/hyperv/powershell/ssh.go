@@ -24,8 +24,8 @@ type SSHConfig struct {
 	// Port and User; zero and empty leave them to ssh's configuration.
 	Port int
 	User string
-	// ConfigFile stands in for ssh's own configuration; empty is that.
-	ConfigFile string
+	// configFile stands in for ssh's own configuration in tests.
+	configFile string
 	// Log may be nil.
 	Log *slog.Logger `json:"-"`
 }
@@ -114,8 +114,8 @@ func (s *SSH) ssh(ctx context.Context, stdin []byte) (process, error) {
 // cmd.exe, PowerShell or POSIX, would read.
 func (c SSHConfig) arguments() []string {
 	args := []string{"-T", "-e", "none", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=15", "-o", "ConnectTimeout=15"}
-	if c.ConfigFile != "" {
-		args = append(args, "-F", c.ConfigFile)
+	if c.configFile != "" {
+		args = append(args, "-F", c.configFile)
 	}
 	if c.Port != 0 {
 		args = append(args, "-p", strconv.Itoa(c.Port))
@@ -138,21 +138,22 @@ func (c SSHConfig) failure(said string) error {
 		{"Host key verification failed", "its host key is unknown or changed; compare it, and connect once by hand: ssh " + c.Host, inventory.ErrDenied},
 		{"Permission denied", "no key of ours is let in; for administrators Windows reads C:\\ProgramData\\ssh\\administrators_authorized_keys", inventory.ErrDenied},
 		{"Too many authentication failures", "the agent has too many keys; name one in ssh's configuration (IdentityFile, IdentitiesOnly)", inventory.ErrDenied},
-		{"Could not resolve hostname", "look at the name", nil},
-		{"Connection refused", "is OpenSSH Server there? As administrator: Add-WindowsCapability -Online -Name OpenSSH.Server~~~~0.0.1.0; Start-Service sshd", nil},
-		{"Connection timed out", "is the host on, and the port open in its firewall?", nil},
-		{"No route to host", "look at the network", nil},
+		{"Could not resolve hostname", "look at the name", inventory.ErrBusy},
+		{"Connection refused", "is OpenSSH Server there? As administrator: Add-WindowsCapability -Online -Name OpenSSH.Server~~~~0.0.1.0; Start-Service sshd", inventory.ErrBusy},
+		{"Connection timed out", "is the host on, and the port open in its firewall?", inventory.ErrBusy},
+		{"No route to host", "look at the network", inventory.ErrBusy},
 		{"Bad configuration option", "look at ssh's configuration", inventory.ErrInvalid},
 	} {
 		if !strings.Contains(said, f.text) {
 			continue
 		}
-		if f.class != nil {
-			return notStarted{fmt.Errorf("ssh %s: %s: %s: %w", c.Host, quote(said), f.advice, f.class)}
+		err := fmt.Errorf("ssh %s: %s: %s", c.Host, quote(said), f.advice)
+		if errors.Is(f.class, inventory.ErrBusy) {
+			return notStarted{lost{err}}
 		}
-		return notStarted{fmt.Errorf("ssh %s: %s: %s", c.Host, quote(said), f.advice)}
+		return notStarted{fmt.Errorf("%w: %w", err, f.class)}
 	}
-	return fmt.Errorf("ssh %s: %s", c.Host, quote(said))
+	return lost{fmt.Errorf("ssh %s: %s", c.Host, quote(said))}
 }
 
 // bounded keeps the start of what is written to it; a strict one takes no more then.

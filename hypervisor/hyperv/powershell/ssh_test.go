@@ -80,9 +80,13 @@ func (f far) write(t *testing.T, name, text string, mode os.FileMode) {
 	}
 }
 
+func (f far) ssh() powershell.SSHConfig {
+	return powershell.WithConfigFile(powershell.SSHConfig{Host: "far", User: f.name}, f.config)
+}
+
 func (f far) open(t *testing.T) *powershell.SSH {
 	t.Helper()
-	s, err := powershell.OverSSH(powershell.SSHConfig{Host: "far", User: f.name, ConfigFile: f.config})
+	s, err := powershell.OverSSH(f.ssh())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,8 +156,8 @@ func TestSSHContact(t *testing.T) {
 		"unknown host key":  {"UserKnownHostsFile DIR/none", nil, 1, "connect once by hand: ssh far", inventory.ErrDenied},
 		"another host key":  {"", func(t *testing.T, f far) { f.write(t, "known", "far "+read(t, f, "other.pub"), 0o600) }, 1, "unknown or changed", inventory.ErrDenied},
 		"another key":       {"IdentityFile DIR/other", func(t *testing.T, f far) { f.write(t, "key", read(t, f, "other"), 0o600) }, 1, "administrators_authorized_keys", inventory.ErrDenied},
-		"no such name":      {"ProxyCommand none\nHostname host.invalid", nil, 1, "look at the name", powershell.ErrNotStarted},
-		"nobody there":      {"ProxyCommand none\nHostname 127.0.0.1\nPort 1", nil, 1, "Add-WindowsCapability", powershell.ErrNotStarted},
+		"no such name":      {"ProxyCommand none\nHostname host.invalid", nil, 1, "look at the name", inventory.ErrBusy},
+		"nobody there":      {"ProxyCommand none\nHostname 127.0.0.1\nPort 1", nil, 1, "Add-WindowsCapability", inventory.ErrBusy},
 		"no PowerShell":     {"", func(_ *testing.T, f far) { os.Remove(filepath.Join(f.dir, "bin", "powershell.exe")) }, 2, "no powershell.exe in the PATH", inventory.ErrUnsupported},
 		"bad configuration": {"Nonsense yes", nil, 1, "look at ssh's configuration", inventory.ErrInvalid},
 	} {
@@ -164,7 +168,7 @@ func TestSSHContact(t *testing.T) {
 			if test.spoil != nil {
 				test.spoil(t, f)
 			}
-			found := powershell.SSHConfig{Host: "far", User: f.name, ConfigFile: f.config}.Contact(t.Context())
+			found := f.ssh().Contact(t.Context())
 			last := found[len(found)-1]
 			if len(found) != test.steps || !strings.Contains(last.Detail, test.want) || (last.Level == hypervisor.Failed) != (test.class != nil) || (last.Try == "") != (test.class == nil) {
 				t.Errorf("got %+v", found)

@@ -48,7 +48,7 @@ func (c WinRMConfig) verify(host string, chain []*x509.Certificate) error {
 		}
 		return nil
 	}
-	options := x509.VerifyOptions{Roots: c.Roots, DNSName: host, Intermediates: x509.NewCertPool()}
+	options := x509.VerifyOptions{Roots: c.roots, DNSName: host, Intermediates: x509.NewCertPool()}
 	for _, cert := range chain[1:] {
 		options.Intermediates.AddCert(cert)
 	}
@@ -64,7 +64,7 @@ func (c WinRMConfig) dial(ctx context.Context) (*tls.Conn, error) {
 	defer cancel()
 	plain, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.Host)
 	if err != nil {
-		return nil, unreachable(c.Host, err)
+		return nil, lost{unreachable(c.Host, err)}
 	}
 	conn := tls.Client(plain, c.tlsConfig())
 	if err := conn.HandshakeContext(ctx); err != nil {
@@ -97,5 +97,5 @@ func badTLS(host string, err error) error {
 	case errors.Is(err, errThumbprint), errors.Is(err, errUntrusted):
 		return fmt.Errorf("%s: %w", host, err)
 	}
-	return fmt.Errorf("TLS with %s (1.2 at least): %w", host, err)
+	return lost{fmt.Errorf("TLS with %s (1.2 at least): %w", host, err)}
 }

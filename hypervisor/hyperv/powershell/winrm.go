@@ -21,11 +21,12 @@ const (
 	cleanTime = 10 * time.Second
 )
 
-var errClosed = errors.New("connection is closed")
+var errClosed = lost{errors.New("connection is closed")}
 
 // WinRM is a Runner over WinRM with HTTPS.
 type WinRM struct {
-	config WinRMConfig
+	config  WinRMConfig
+	refusal *refusal
 	// slots has one for each command that runs.
 	slots chan struct{}
 	// keeper makes and deletes shells, for what is queued.
@@ -53,7 +54,8 @@ func OverWinRM(c WinRMConfig) (*WinRM, error) {
 		return nil, err
 	}
 	c.Log = c.Log.With("component", "winrm", "host", c.Host)
-	w := &WinRM{config: c, slots: make(chan struct{}, commandsMax), keeper: newLane(c)}
+	r := newRefusal()
+	w := &WinRM{config: c, refusal: r, slots: make(chan struct{}, commandsMax), keeper: newLane(c, r)}
 	w.ctx, w.cancel = context.WithCancelCause(context.Background())
 	return w, nil
 }
@@ -62,6 +64,10 @@ func OverWinRM(c WinRMConfig) (*WinRM, error) {
 func (w *WinRM) Run(ctx context.Context, s Script, request []byte) ([]byte, error) {
 	return run(ctx, w.config.Log, w.start, s, request)
 }
+
+// Forgive lets a login that was refused be tried again: somebody asks who may have mended
+// it.
+func (w *WinRM) Forgive() { w.refusal.forget() }
 
 // start is the way of WinRM.
 func (w *WinRM) start(ctx context.Context, stdin []byte) (process, error) {
@@ -88,7 +94,7 @@ func (w *WinRM) lane() *lane {
 	defer w.mu.Unlock()
 	n := len(w.lanes)
 	if n == 0 {
-		return newLane(w.config)
+		return newLane(w.config, w.refusal)
 	}
 	l := w.lanes[n-1]
 	w.lanes = w.lanes[:n-1]

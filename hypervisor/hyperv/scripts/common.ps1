@@ -8,6 +8,39 @@ function Stop-Ingot {
     throw [System.Management.Automation.ErrorRecord]::new($cause, $Id, $Category, $Target)
 }
 
+# Keeps other scripts of ours from a thing until this one ends: a lost connection ends no
+# script. Windows closes the file, which removes it, whatever becomes of the process.
+function Lock-Ingot {
+    param([string]$Path)
+    $null = New-Item -ItemType Directory -Path ([System.IO.Path]::GetDirectoryName($Path)) -Force
+    foreach ($left in @(2, 1, 0)) {
+        try {
+            return [System.IO.FileStream]::new($Path, [System.IO.FileMode]::OpenOrCreate, [System.IO.FileAccess]::ReadWrite, [System.IO.FileShare]::None, 16, [System.IO.FileOptions]::DeleteOnClose)
+        } catch {
+            $failure = $_.Exception.GetBaseException()
+            if ($failure.HResult -eq -2147024864) {
+                Stop-Ingot -Id IngotBusy -Category ResourceBusy -Target $Path
+            }
+            # One that was closed just now may still be there, and can't be opened.
+            if ($left -eq 0 -or -not ($failure -is [System.UnauthorizedAccessException])) {
+                throw
+            }
+        }
+        Start-Sleep -Milliseconds 100
+    }
+}
+
+# Ends the script when a machine lies in a folder that was not known to be there: it came
+# after somebody looked.
+function Confirm-IngotFolder {
+    param([string]$Folder, $Known)
+    foreach ($vm in @(Select-IngotVM -Marks @() -Folders @($Folder + '\') -Others $false)) {
+        if (@($Known) -notcontains [string]$vm.Id) {
+            Stop-Ingot -Id IngotBusy -Category ResourceBusy -Target ([string]$vm.Id)
+        }
+    }
+}
+
 # A machine, or nothing when it is gone.
 function Get-IngotVM {
     param([string]$Id)

@@ -1,5 +1,7 @@
 # Makes a machine, powered off. Its notes say that it is being made until all is done; what
 # a cut leaves is taken away before this runs again.
+$lock = Lock-Ingot -Path $Request.Lock
+Confirm-IngotFolder -Folder $Request.Folder -Known @()
 if (Test-Path -LiteralPath $Request.Folder) {
     Remove-Item -LiteralPath $Request.Folder -Recurse -Force
 }

@@ -1,6 +1,10 @@
-# Takes machines away and then the folder. While disks are being merged they are in use:
+# Takes machines away and then the folders. While disks are being merged they are in use:
 # that is told, and the call repeated.
-$busy = $false
+$lock = Lock-Ingot -Path $Request.Lock
+$busy = ''
+foreach ($folder in $Request.Folders) {
+    Confirm-IngotFolder -Folder $folder -Known $Request.VmIds
+}
 foreach ($id in $Request.VmIds) {
     $vm = Get-IngotVM -Id $id
     if (-not $vm) {
@@ -8,7 +12,7 @@ foreach ($id in $Request.VmIds) {
     }
     $status = @(foreach ($one in @($vm.OperationalStatus)) { [string]$one })
     if ($status -contains 'MergingDisks' -or $status -contains 'DeletingSnapshot') {
-        $busy = $true
+        $busy = 'disks of checkpoints are being merged'
         continue
     }
     if (-not (Test-IngotOff -VM $vm) -and -not (Test-IngotSaved -VM $vm)) {
@@ -16,14 +20,17 @@ foreach ($id in $Request.VmIds) {
     }
     Remove-VM -VM $vm -Force
 }
-if ($Request.Folder -and -not $busy -and (Test-Path -LiteralPath $Request.Folder)) {
+foreach ($folder in $Request.Folders) {
+    if ($busy -or -not (Test-Path -LiteralPath $folder)) {
+        continue
+    }
     try {
-        Remove-Item -LiteralPath $Request.Folder -Recurse -Force
+        Remove-Item -LiteralPath $folder -Recurse -Force
     } catch {
         if ($_.FullyQualifiedErrorId -ne 'RemoveFileSystemItemIOError,Microsoft.PowerShell.Commands.RemoveItemCommand') {
             throw
         }
-        $busy = $true
+        $busy = 'a file is in use in ' + $folder
     }
 }
 [ordered]@{ Busy = $busy }

@@ -1,4 +1,5 @@
 # Makes a machine's virtual disk larger; one that is so large already is left alone.
+$lock = Lock-Ingot -Path $Request.Lock
 $vm = Get-VM -Id $Request.VmId
 if (@(Get-VMSnapshot -VM $vm).Count -gt 0) {
     Stop-Ingot -Id IngotHasCheckpoints -Category ResourceBusy -Target $Request.Path

@@ -1,5 +1,8 @@
 # Looks at a machine's state, or starts what changes it. Asking the guest returns at once
 # (Msvm_ShutdownComponent.InitiateShutdown): a guest that does not go is left as it is.
+if ($Request.Action -ne 'look') {
+    $lock = Lock-Ingot -Path $Request.Lock
+}
 $vm = Get-VM -Id $Request.VmId
 $code = [int64]0
 if ($Request.Action -eq 'start') {

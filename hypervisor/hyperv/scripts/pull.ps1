@@ -1,5 +1,7 @@
-# Fetches a slice of an image and tells how far it is. The certificate is compared in C#:
-# a script block as callback would run on a thread without a runspace.
+# Fetches a slice of an image and tells how far it is. What came is kept, unless the fault is
+# the same the next time. The certificate is compared in C#: a script block as callback would
+# run on a thread without a runspace.
+$lock = Lock-Ingot -Path $Request.Lock
 $source = @'
 using System;
 using System.Net.Security;
@@ -56,6 +58,7 @@ if ($bytes -lt $size) {
     $web.AddRange($bytes)
     $response = $null
     $file = $null
+    $before = $bytes
     try {
         $response = $web.GetResponse()
         if ([int]$response.StatusCode -ne 206 -and $bytes -gt 0) {
@@ -66,6 +69,10 @@ if ($bytes -lt $size) {
             $buffer = New-Object -TypeName byte[] -ArgumentList 1048576
             $clock = [System.Diagnostics.Stopwatch]::StartNew()
             $end = [System.Math]::Min($size, $bytes + [int64]$Request.MaxBytes)
+            if ($file.Length -ne $bytes) {
+                $fault = 'Moved'
+                $end = $bytes
+            }
             while ($bytes -lt $end -and $clock.Elapsed.TotalSeconds -lt $Request.MaxSeconds) {
                 $want = [int][System.Math]::Min([int64]$buffer.Length, $end - $bytes)
                 $got = $stream.Read($buffer, 0, $want)
@@ -96,6 +103,13 @@ if ($bytes -lt $size) {
         if ($response) {
             $response.Close()
         }
+    }
+    $same = @('TrustFailure', 'NoRanges', 'ProtocolError')
+    if ($Request.Stuck -and $bytes -eq $before) {
+        $same += @('Short', 'ReceiveFailure', 'ConnectionClosed', 'IOException', 'SocketException')
+    }
+    if ($same -contains $fault -and (Test-Path -LiteralPath $Request.Partial)) {
+        Remove-Item -LiteralPath $Request.Partial -Force
     }
 }
 [ordered]@{ Bytes = $bytes; Fault = $fault; HResult = $code }

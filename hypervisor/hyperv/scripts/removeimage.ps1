@@ -1,5 +1,6 @@
 # Removes an image and what was fetched of it, unless a disk stands on it: one of a machine,
 # of a checkpoint, or one that lies in our folder.
+$lock = Lock-Ingot -Path $Request.Lock
 $users = New-Object -TypeName System.Collections.ArrayList
 if (Test-Path -LiteralPath $Request.Image) {
     $paths = New-Object -TypeName System.Collections.ArrayList

@@ -1,5 +1,6 @@
 # Goes back to a checkpoint and leaves the machine off: a standard checkpoint of a machine
 # that ran comes back as a saved one.
+$lock = Lock-Ingot -Path $Request.Lock
 $vm = Get-VM -Id $Request.VmId
 $found = @(Get-VMSnapshot -VM $vm | Where-Object -FilterScript { [string]$_.Id -eq $Request.CheckpointId })
 if ($found.Count -eq 0) {

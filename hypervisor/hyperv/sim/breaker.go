@@ -23,6 +23,7 @@ type breaker struct {
 	cut   Cut
 	hit   bool
 	down  bool
+	stop  *stop
 	held  map[string]chan struct{}
 	waits map[string]chan struct{}
 }
@@ -39,6 +40,71 @@ func (h *Host) Fail(n int, cut Cut) (failed func() bool) {
 		defer b.mu.Unlock()
 		b.armed = false
 		return b.hit
+	}
+}
+
+// stop is a place where a script stands still; a stranded one has lost its caller.
+type stop struct {
+	left          int
+	stranded      bool
+	arrived, gate chan struct{}
+	ended         chan struct{}
+}
+
+// Pause makes a script stand still before its n-th changing cmdlet from now on (1 is the
+// next), once, until release; arrived is closed when one does.
+func (h *Host) Pause(n int) (arrived <-chan struct{}, release func()) {
+	s := h.faults.put(n, false)
+	return s.arrived, sync.OnceFunc(func() { close(s.gate) })
+}
+
+// Strand breaks the connection under a script before its n-th changing cmdlet from now on (1
+// is the next), once: its caller gets an error, and the script stands still. goOn lets it go
+// on, and waits for its end.
+func (h *Host) Strand(n int) (goOn func()) {
+	s := h.faults.put(n, true)
+	return sync.OnceFunc(func() {
+		close(s.gate)
+		<-s.ended
+	})
+}
+
+func (b *breaker) put(n int, stranded bool) *stop {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stop = &stop{n, stranded, make(chan struct{}), make(chan struct{}), make(chan struct{})}
+	return b.stop
+}
+
+// here is the stop at the next changing cmdlet, or nil.
+func (b *breaker) here() *stop {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.stop
+	if s == nil {
+		return nil
+	}
+	if s.left--; s.left != 0 {
+		return nil
+	}
+	return s
+}
+
+// pause stands still where that was asked for.
+func (r *run) pause() {
+	s := r.h.faults.here()
+	if s == nil {
+		return
+	}
+	if s.stranded {
+		// Whoever called may end; the script knows nothing of that.
+		r.ctx, r.stop = context.WithoutCancel(r.ctx), s
+		close(r.stranded)
+	}
+	close(s.arrived)
+	select {
+	case <-s.gate:
+	case <-r.ctx.Done():
 	}
 }
 
@@ -87,7 +153,7 @@ func (b *breaker) enter(ctx context.Context, script string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.down && ctx.Err() == nil {
-		return errCut
+		return ErrCut
 	}
 	return ctx.Err()
 }

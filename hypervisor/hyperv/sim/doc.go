@@ -8,6 +8,7 @@
 // down and disks are merged after a number of looks.
 //
 // A cut can be made before or after each changing cmdlet, the connection can be taken away,
-// and scripts can be held. It proves what a driver makes of Hyper-V's rules; that the
+// and scripts can be held. A script whose connection broke can go on later, beside others
+// (Strand), and each that changes something must hold its lock. It proves what a driver makes of Hyper-V's rules; that the
 // scripts do what the model does, only Windows can prove. It is imported by tests only.
 package sim

@@ -40,10 +40,12 @@ type Host struct {
 	folders   map[string]string
 	machines  []*machine
 	neighbors map[string][]string
+	locks     map[string]bool
 	squeezed  bool
 	readOnly  bool
 	denied    bool
 	noModule  bool
+	walled    bool
 	drawn     int
 	clock     time.Time
 	calls     []Call
@@ -69,7 +71,7 @@ func New(o Options) *Host {
 	if o.Switches == nil {
 		o.Switches = []string{"Internal"}
 	}
-	h := &Host{options: o, scripts: map[[sha256.Size]byte]string{}, files: map[string]*file{}, folders: map[string]string{}, neighbors: map[string][]string{},
+	h := &Host{options: o, scripts: map[[sha256.Size]byte]string{}, files: map[string]*file{}, folders: map[string]string{}, neighbors: map[string][]string{}, locks: map[string]bool{},
 		clock: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), ran: make(chan struct{}), cmdlets: map[string]bool{}}
 	for _, s := range hyperv.Scripts() {
 		h.scripts[sha256.Sum256([]byte(s.Text))] = s.Name
@@ -160,6 +162,9 @@ func (h *Host) Deny(denied bool) { h.set(func() { h.denied = denied }) }
 
 // Uninstall takes the Hyper-V module away.
 func (h *Host) Uninstall() { h.set(func() { h.noModule = true }) }
+
+// Wall keeps the host from connecting to anybody, as a firewall does, or lets it.
+func (h *Host) Wall(walled bool) { h.set(func() { h.walled = walled }) }
 
 // Squeeze makes the file system compress what is written from now on.
 func (h *Host) Squeeze() { h.set(func() { h.squeezed = true }) }

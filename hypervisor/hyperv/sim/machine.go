@@ -57,7 +57,9 @@ type checkpoint struct {
 }
 
 // runs reports whether the machine has its disks open.
-func (m *machine) runs() bool { return m.state == "Running" || m.state == "Paused" }
+func (m *machine) runs() bool {
+	return m.state == "Running" || m.state == "Paused" || m.state == "Stopping"
+}
 
 func (m *machine) off() bool { return m.state == "Off" || m.state == "OffCritical" }
 

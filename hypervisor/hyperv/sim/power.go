@@ -97,11 +97,15 @@ func (h *Host) Booted(id string) (booted bool) {
 	return booted
 }
 
-// SetState brings a machine into a state, as a person would: Saved, Paused, OffCritical.
+// SetState brings a machine into a state, as a person would: Saved, Paused, OffCritical;
+// one that is Stopping is off after some looks.
 func (h *Host) SetState(id, state string) {
 	h.set(func() {
 		if m := h.find(id); m != nil {
-			m.state = state
+			m.state, m.guest.leaving = state, 0
+			if state == "Stopping" {
+				m.guest.leaving = h.options.Looks
+			}
 		}
 	})
 }
@@ -130,6 +134,15 @@ func (h *Host) Rename(id, name string) {
 	h.set(func() {
 		if m := h.find(id); m != nil {
 			m.name = name
+		}
+	})
+}
+
+// SetCPUs changes a machine, as a person would.
+func (h *Host) SetCPUs(id string, cpus int) {
+	h.set(func() {
+		if m := h.find(id); m != nil {
+			m.cpus = cpus
 		}
 	})
 }
@@ -173,11 +186,14 @@ func (h *Host) AddMachine(name, notes string, generation int) (id string) {
 
 // Copy makes a second machine of one, with the same notes and disks of its own elsewhere, as
 // an export and import do.
-func (h *Host) Copy(id string) (copied string) {
+func (h *Host) Copy(id string) (copied string) { return h.CopyTo(id, `D:\Copies`) }
+
+// CopyTo is Copy into a folder.
+func (h *Host) CopyTo(id, folder string) (copied string) {
 	h.set(func() {
 		if m := h.find(id); m != nil {
 			twin := *m
-			twin.id, twin.path, twin.disks, twin.checkpoints, twin.state = h.guid(), `D:\Copies\`+m.name, nil, nil, "Off"
+			twin.id, twin.path, twin.disks, twin.checkpoints, twin.state = h.guid(), folder+`\`+m.name, nil, nil, "Off"
 			h.machines = append(h.machines, &twin)
 			copied = twin.id
 		}

@@ -274,7 +274,7 @@ func TestStrict(t *testing.T) {
 // The envelope that winrmsim frames.
 func TestScripts(t *testing.T) {
 	h := New(Options{})
-	for request, ok := range map[string]bool{`{"VmId":"none","Name":"x"}`: false, `{"Storage":""}`: true} {
+	for request, ok := range map[string]bool{`{"Lock":"D:\\x.lock","VmId":"none","Name":"x"}`: false, `{"Storage":""}`: true} {
 		name := map[bool]string{true: "host", false: "checkpoint"}[ok]
 		answer, exit := h.Scripts(t.Context(), script(t, name).Text, []byte(request))
 		var got struct{ OK bool }

@@ -10,7 +10,6 @@ import (
 
 	"ingot/hypervisor/hyperv/powershell"
 	"ingot/hypervisor/hyperv/winrmsim"
-	"ingot/inventory"
 )
 
 var _ powershell.Runner = (*Host)(nil)
@@ -26,6 +25,11 @@ type run struct {
 	err    error
 	// lost: it runs to its end and the answer is lost.
 	lost bool
+	// locks are the files that it holds open.
+	locks []string
+	// stranded is closed when its caller is gone; stop is where that was.
+	stranded chan struct{}
+	stop     *stop
 }
 
 // bodies of the scripts, by name.
@@ -48,8 +52,9 @@ func body[Q any](f func(*run, Q) object) func(*run, []byte) object {
 	}
 }
 
-// errCut is a connection that broke.
-var errCut = fmt.Errorf("the connection broke: %w", inventory.ErrBusy)
+// ErrCut is a connection that broke. It has none of the inventory's classes: that is for
+// what makes the connection.
+var ErrCut = errors.New("the connection broke")
 
 // Run implements powershell.Runner.
 func (h *Host) Run(ctx context.Context, s powershell.Script, request []byte) ([]byte, error) {
@@ -61,18 +66,32 @@ func (h *Host) Run(ctx context.Context, s powershell.Script, request []byte) ([]
 		return nil, err
 	}
 	h.look(name, request)
-	r := &run{h: h, ctx: ctx, script: powershell.Script{Name: name, Text: s.Text}}
-	result := bodies[name](r, request)
+	r := &run{h: h, ctx: ctx, script: powershell.Script{Name: name, Text: s.Text}, stranded: make(chan struct{})}
+	done := make(chan object, 1)
+	go func() {
+		defer r.end()
+		done <- bodies[name](r, request)
+	}()
+	select {
+	case result := <-done:
+		return r.told(ctx, result)
+	case <-r.stranded:
+		return nil, ErrCut
+	}
+}
+
+// told is what the caller hears of a script that ended.
+func (r *run) told(ctx context.Context, result object) ([]byte, error) {
 	switch fault := (*powershell.Error)(nil); {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.As(r.err, &fault):
-		fault.Script = s.Name
+		fault.Script = r.script.Name
 		return nil, fault
 	case r.err != nil:
 		return nil, r.err
 	case r.lost:
-		return nil, errCut
+		return nil, ErrCut
 	}
 	return json.Marshal(result)
 }
@@ -125,7 +144,7 @@ func (r *run) read(do func() error) {
 }
 
 // change does what a changing cmdlet does, unless a cut was asked for. A cmdlet that the
-// script does not have is the model's own mistake.
+// script does not have, or one before the script's lock, is the model's own mistake.
 func (r *run) change(cmdlet string, do func() error) {
 	if r.err == nil {
 		r.err = r.ctx.Err()
@@ -136,15 +155,19 @@ func (r *run) change(cmdlet string, do func() error) {
 	if !strings.Contains(r.script.Text, cmdlet) {
 		panic("sim: script " + r.script.Name + " has no " + cmdlet)
 	}
+	if len(r.locks) == 0 {
+		panic("sim: script " + r.script.Name + " does " + cmdlet + " without a lock")
+	}
 	r.h.set(func() { r.h.cmdlets[r.script.Name+" "+cmdlet] = true })
+	r.pause()
 	cut, hit := r.h.faults.next()
 	if hit && cut == Before {
-		r.err = errCut
+		r.err = ErrCut
 		return
 	}
 	r.read(do)
 	if hit && r.err == nil && cut == After {
-		r.err = errCut
+		r.err = ErrCut
 	}
 	r.lost = r.lost || hit && cut == Lost
 }

@@ -31,40 +31,28 @@ func (r *run) state(id string) (state string) {
 }
 
 func runDelete(r *run, q struct {
-	VmIds  []string
-	Folder string
+	Lock           string
+	VmIds, Folders []string
 }) object {
-	busy := false
-	for _, id := range q.VmIds {
-		var m *machine
-		merging, runs := false, false
-		r.read(func() error {
-			if err := r.h.allowed("GetVM"); err != nil {
-				return err
-			}
-			if m = r.h.find(id); m != nil {
-				merging, runs = m.merging > 0, !m.off() && !m.saved()
-			}
-			return nil
-		})
-		if m == nil {
-			continue
-		}
-		if merging {
-			busy = true
-			continue
-		}
-		if runs {
-			r.change("Stop-VM", func() error { return r.h.stopVM(m) })
-		}
-		r.change("Remove-VM", func() error { return r.h.removeVM(m) })
+	r.lock(q.Lock)
+	busy := ""
+	for _, folder := range q.Folders {
+		r.confirm(folder, q.VmIds)
 	}
-	if q.Folder != "" && !busy && r.has(q.Folder) {
+	for _, id := range q.VmIds {
+		if r.remove(id) {
+			busy = "disks of checkpoints are being merged"
+		}
+	}
+	for _, folder := range q.Folders {
+		if busy != "" || !r.has(folder) {
+			continue
+		}
 		r.change("Remove-Item", func() error {
-			err := r.h.removeTree(q.Folder)
+			err := r.h.removeTree(folder)
 			var fault *powershell.Error
 			if errors.As(err, &fault) && fault.ID == fileInUse.id+psCmd+"RemoveItemCommand" {
-				busy, err = true, nil
+				busy, err = "a file is in use in "+folder, nil
 			}
 			return err
 		})
@@ -72,7 +60,33 @@ func runDelete(r *run, q struct {
 	return object{"Busy": busy}
 }
 
-func runPower(r *run, q struct{ VmId, Action string }) object {
+// remove turns a machine off and takes it away, unless its disks are being merged.
+func (r *run) remove(id string) (merging bool) {
+	var m *machine
+	runs := false
+	r.read(func() error {
+		if err := r.h.allowed("GetVM"); err != nil {
+			return err
+		}
+		if m = r.h.find(id); m != nil {
+			merging, runs = m.merging > 0, !m.off() && !m.saved()
+		}
+		return nil
+	})
+	if m == nil || merging {
+		return merging
+	}
+	if runs {
+		r.change("Stop-VM", func() error { return r.h.stopVM(m) })
+	}
+	r.change("Remove-VM", func() error { return r.h.removeVM(m) })
+	return false
+}
+
+func runPower(r *run, q struct{ Lock, VmId, Action string }) object {
+	if q.Action != "look" {
+		r.lock(q.Lock)
+	}
 	m, code := r.machine(q.VmId), int64(0)
 	var is machine
 	r.read(func() error { is = *m; return nil })
@@ -104,7 +118,8 @@ func runCheckpoints(r *run, q struct{ VmId string }) object {
 	return out
 }
 
-func runCheckpoint(r *run, q struct{ VmId, Name string }) object {
+func runCheckpoint(r *run, q struct{ Lock, VmId, Name string }) object {
+	r.lock(q.Lock)
 	m := r.machine(q.VmId)
 	r.change("Checkpoint-VM", func() error { return r.h.checkpointVM(m, q.Name) })
 	return object{"State": r.state(q.VmId)}
@@ -118,7 +133,8 @@ func (m *machine) checkpointOf(id string) *checkpoint {
 	return m.checkpoints[i]
 }
 
-func runRestore(r *run, q struct{ VmId, CheckpointId string }) object {
+func runRestore(r *run, q struct{ Lock, VmId, CheckpointId string }) object {
+	r.lock(q.Lock)
 	m := r.machine(q.VmId)
 	var c *checkpoint
 	runs, saved := false, false
@@ -140,7 +156,8 @@ func runRestore(r *run, q struct{ VmId, CheckpointId string }) object {
 	return object{"State": r.state(q.VmId)}
 }
 
-func runRemoveCheckpoint(r *run, q struct{ VmId, CheckpointId string }) object {
+func runRemoveCheckpoint(r *run, q struct{ Lock, VmId, CheckpointId string }) object {
+	r.lock(q.Lock)
 	m := r.machine(q.VmId)
 	var c *checkpoint
 	r.read(func() error { c = m.checkpointOf(q.CheckpointId); return nil })
@@ -151,9 +168,10 @@ func runRemoveCheckpoint(r *run, q struct{ VmId, CheckpointId string }) object {
 }
 
 func runGrowDisk(r *run, q struct {
-	VmId, Path string
-	SizeBytes  int64
+	Lock, VmId, Path string
+	SizeBytes        int64
 }) object {
+	r.lock(q.Lock)
 	m := r.machine(q.VmId)
 	size := int64(0)
 	look := func() error {
@@ -177,10 +195,11 @@ func runGrowDisk(r *run, q struct {
 }
 
 func runSetSize(r *run, q struct {
-	VmId        string
+	Lock, VmId  string
 	Cpus        int
 	MemoryBytes int64
 }) object {
+	r.lock(q.Lock)
 	m, state := r.machine(q.VmId), ""
 	r.read(func() error {
 		if state = m.state; !m.off() {
@@ -192,7 +211,8 @@ func runSetSize(r *run, q struct {
 	return object{"State": state}
 }
 
-func runSetNotes(r *run, q struct{ VmId, Before, Notes string }) object {
+func runSetNotes(r *run, q struct{ Lock, VmId, Before, Notes string }) object {
+	r.lock(q.Lock)
 	m, state := r.machine(q.VmId), ""
 	r.read(func() error {
 		if state = m.state; m.notes != q.Before {

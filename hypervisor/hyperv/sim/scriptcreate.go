@@ -11,6 +11,7 @@ import (
 )
 
 type createRequest struct {
+	Lock                      string
 	Folder, Name, VisibleName string
 	Generation, Cpus          int
 	MemoryBytes               int64
@@ -33,6 +34,8 @@ type createRequest struct {
 }
 
 func runCreate(r *run, q createRequest) object {
+	r.lock(q.Lock)
+	r.confirm(q.Folder, nil)
 	if r.has(q.Folder) {
 		r.change("Remove-Item", func() error { return r.h.removeTree(q.Folder) })
 	}

@@ -17,10 +17,12 @@ const partSuffix = ".part.vhdx"
 
 func runFinishImage(r *run, q struct {
 	Partial, Image string
+	Lock           string
 	SizeBytes      int64
 	Sha256         string
 	DiskBytes      int64
 }) object {
+	r.lock(q.Lock)
 	var there bool
 	var size int64
 	r.read(func() error { there = r.h.exists(q.Image); return nil })
@@ -55,25 +57,26 @@ func (r *run) finish(partial, image string, size int64, sum string, diskBytes in
 		}
 		return nil
 	})
-	if r.err == nil && bad != "" {
-		r.change("Remove-Item", func() error { return r.h.removeFile(partial) })
-		r.read(func() error { return own(bad, "InvalidData", partial) })
-	}
-	if r.err == nil && f.sparse {
+	if r.err == nil && bad == "" && f.sparse {
 		r.change("fsutil.exe", func() error { f.sparse = false; return nil })
 	}
 	r.read(func() error {
 		d, err := r.h.open(f)
 		switch {
-		case err != nil:
-			return err
+		case bad != "":
+		case err != nil: // Test-VHD
+			bad = "IngotBroken"
 		case d.parent != "":
-			return own("IngotHasParent", "InvalidData", partial)
+			bad = "IngotHasParent"
 		case d.sizeBytes < diskBytes:
-			return own("IngotWrongDisk", "InvalidData", partial)
+			bad = "IngotWrongDisk"
 		}
 		return nil
 	})
+	if bad != "" {
+		r.change("Remove-Item", func() error { return r.h.removeFile(partial) })
+		r.read(func() error { return own(bad, "InvalidData", partial) })
+	}
 	r.change("Set-ItemProperty", func() error { f.readOnly = true; return nil })
 	r.change("Move-Item", func() error {
 		delete(r.h.files, key(partial))
@@ -83,7 +86,8 @@ func (r *run) finish(partial, image string, size int64, sum string, diskBytes in
 	})
 }
 
-func runRemoveImage(r *run, q struct{ Image, Folder, Images, Stem string }) object {
+func runRemoveImage(r *run, q struct{ Image, Folder, Images, Stem, Lock string }) object {
+	r.lock(q.Lock)
 	users := []string{}
 	r.read(func() error {
 		if r.h.files[key(q.Image)] == nil {

@@ -15,9 +15,10 @@ import (
 )
 
 type pullRequest struct {
-	Url, CertificateSha256, Folder, Partial string
-	SizeBytes, MaxBytes                     int64
-	MaxSeconds                              int
+	Url, CertificateSha256, Folder, Partial, Lock string
+	SizeBytes, MaxBytes                           int64
+	MaxSeconds                                    int
+	Stuck                                         bool
 }
 
 // What the script calls faults: names of System.Net.WebExceptionStatus and of exceptions.
@@ -28,10 +29,12 @@ const (
 	protocolError  = "ProtocolError"
 	noRanges       = "NoRanges"
 	tooShort       = "Short"
+	moved          = "Moved"
 )
 
 // runPull really fetches.
 func runPull(r *run, q pullRequest) object {
+	r.lock(q.Lock)
 	var bytes int64
 	fault := ""
 	r.read(func() error {
@@ -46,14 +49,24 @@ func runPull(r *run, q pullRequest) object {
 	if r.err == nil && bytes < q.SizeBytes {
 		r.change("New-Item", func() error { return r.h.mkdir(q.Folder) })
 		if r.err == nil {
+			before := bytes
 			bytes, fault = r.fetch(q, bytes)
+			r.drop(q, fault, bytes == before)
 		}
 	}
 	code := int64(0)
-	if fault != "" && fault != tooShort && fault != noRanges {
+	if fault != "" && fault != tooShort && fault != noRanges && fault != moved {
 		code = -2146233079 // COR_E_INVALIDOPERATION, as WebException has it
 	}
 	return object{"Bytes": bytes, "Fault": fault, "HResult": code}
+}
+
+// drop takes away what was fetched after a fault that is the same the next time.
+func (r *run) drop(q pullRequest, fault string, nothing bool) {
+	same := fault == trustFailure || fault == noRanges || fault == protocolError || q.Stuck && nothing && (fault == tooShort || fault == receiveFailure)
+	if same && r.has(q.Partial) {
+		r.change("Remove-Item", func() error { return r.h.removeFile(q.Partial) })
+	}
 }
 
 // errTrust is a certificate that was not offered.
@@ -72,6 +85,9 @@ func client(sum string) *http.Client {
 }
 
 func (r *run) fetch(q pullRequest, bytes int64) (int64, string) {
+	if r.walled() {
+		return bytes, connectFailure
+	}
 	ctx, cancel := context.WithCancel(r.ctx)
 	defer cancel()
 	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, q.Url, nil)
@@ -99,6 +115,12 @@ func (r *run) fetch(q pullRequest, bytes int64) (int64, string) {
 	return r.receive(q, answer.Body, bytes)
 }
 
+// walled reports a host whose connections get no answer.
+func (r *run) walled() (walled bool) {
+	r.read(func() error { walled = r.h.walled; return nil })
+	return walled
+}
+
 const bufferBytes = 1 << 20
 
 // receive appends what comes to the file.
@@ -107,11 +129,17 @@ func (r *run) receive(q pullRequest, from io.Reader, bytes int64) (int64, string
 	buffer := make([]byte, bufferBytes)
 	for bytes < end && time.Now().Before(until) && r.err == nil {
 		n, err := from.Read(buffer[:min(bufferBytes, end-bytes)])
-		r.change("[System.IO.File]::Open", func() error { return r.h.append(q.Partial, q.SizeBytes, buffer[:n]) })
-		if r.err == nil {
+		elsewhere := false
+		r.change("[System.IO.File]::Open", func() (err error) {
+			elsewhere, err = r.h.append(q.Partial, q.SizeBytes, bytes, buffer[:n])
+			return err
+		})
+		if r.err == nil && !elsewhere {
 			bytes += int64(n)
 		}
 		switch {
+		case elsewhere:
+			return bytes, moved
 		case bytes >= end:
 		case errors.Is(err, io.EOF):
 			return bytes, tooShort
@@ -122,14 +150,17 @@ func (r *run) receive(q pullRequest, from io.Reader, bytes int64) (int64, string
 	return bytes, ""
 }
 
-func (h *Host) append(path string, size int64, data []byte) error {
+// append writes at the end of a file, if that is where it is thought to be.
+func (h *Host) append(path string, size, at int64, data []byte) (elsewhere bool, err error) {
 	f := h.files[key(path)]
 	if f == nil {
-		var err error
 		if f, err = h.put(path, make([]byte, 0, size)); err != nil {
-			return err
+			return false, err
 		}
 	}
+	if int64(len(f.data)) != at {
+		return true, nil
+	}
 	f.data = append(f.data, data...)
-	return nil
+	return false, nil
 }

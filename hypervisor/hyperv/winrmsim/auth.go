@@ -64,6 +64,11 @@ func (s *Server) authorized(w http.ResponseWriter, r *http.Request) bool {
 		}
 	}
 	l.in, l.login = false, handshake{}
+	if way != "" {
+		s.mu.Lock()
+		s.refusals++
+		s.mu.Unlock()
+	}
 	s.refuse(w)
 	return false
 }

@@ -58,6 +58,7 @@ type Server struct {
 	shells     map[string]*shell
 	operations int
 	logins     int
+	refusals   int
 }
 
 // New starts a server. Close it.
@@ -114,6 +115,13 @@ func (s *Server) Logins() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.logins
+}
+
+// Refusals is how many logins failed that showed something.
+func (s *Server) Refusals() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refusals
 }
 
 // ForgetShells ends all shells, as their idle timeout or a restart of the service does.

@@ -27,14 +27,17 @@ func (s *Server) console(w http.ResponseWriter, r *http.Request) {
 		}
 		return s.Hosts.Console(ctx, m, force, func() (io.ReadWriter, error) {
 			rw, c, err := upgrade(w)
-			conn = c
+			if conn = c; c != nil {
+				context.AfterFunc(ctx, func() { c.Close() }) // a peer that does not read holds nobody up
+			}
 			return rw, err
 		})
 	})
 	if conn == nil {
-		if err != nil {
-			s.refuse(w, err)
+		if err == nil {
+			err = fmt.Errorf("the console ended before it began: %w", inventory.ErrBusy)
 		}
+		s.refuse(w, err)
 		return
 	}
 	defer conn.Close()
