@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -61,8 +62,8 @@ func (a *app) hostAdd() *cobra.Command {
 }
 
 // hostSecret reads what logs in at a host: from a file, standard input, the environment,
-// or a prompt on a terminal. libvirt and Hyper-V over SSH ask for none: SSH and TLS bring
-// their own keys. A host that is known keeps the one it has.
+// or a prompt on a terminal. Where SSH or TLS bring keys of their own there is none. A host
+// that is known keeps the one it has.
 func (a *app) hostSecret(h inventory.Host, file string, in io.Reader, known func() bool) (string, error) {
 	var data []byte
 	var err error
@@ -74,7 +75,7 @@ func (a *app) hostSecret(h inventory.Host, file string, in io.Reader, known func
 		data, err = os.ReadFile(file)
 	case os.Getenv("INGOT_HOST_SECRET") != "":
 		return os.Getenv("INGOT_HOST_SECRET"), nil
-	case h.Kind() == inventory.HostLibvirt, strings.HasPrefix(h.URL, "ssh+hyperv:"):
+	case ownKeys(h):
 		return "", nil
 	case stdin != nil && term.IsTerminal(int(stdin.Fd())):
 		keep := map[bool]string{true: " (empty keeps the one it has)"}[known()]
@@ -90,6 +91,12 @@ func (a *app) hostSecret(h inventory.Host, file string, in io.Reader, known func
 		return "", fmt.Errorf("read secret: %w", err)
 	}
 	return strings.TrimRight(string(data), "\r\n"), nil
+}
+
+// ownKeys tells of hosts that are logged in to without a secret of ours.
+func ownKeys(h inventory.Host) bool {
+	u, err := url.Parse(h.URL)
+	return h.Kind() == inventory.HostLibvirt || err == nil && (u.Scheme == "ssh+hyperv" || u.Query().Get("auth") == "certificate")
 }
 
 // knownHost is the host as the server has it, nil when it does not.
