@@ -57,10 +57,23 @@ func (f *Fleet) Adopt(ctx context.Context, host, which, name string) (*inventory
 	if err != nil {
 		return nil, err
 	}
-	if _, err := a.Adopt(ctx, vm.UUID, m.ID); err != nil {
+	if _, err := a.Adopt(ctx, vm.UUID, m.ID); err != nil && !f.marked(ctx, host, m.ID) {
 		return nil, f.disown(ctx, m, err)
 	}
 	return m, nil
+}
+
+// marked looks whether a machine that could not be adopted was, and only the answer was
+// lost: nobody would find it again.
+func (f *Fleet) marked(ctx context.Context, host, id string) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+	defer cancel()
+	c, err := f.connect(ctx, host)
+	if err != nil {
+		return false
+	}
+	_, err = c.driver.Get(ctx, id)
+	return err == nil
 }
 
 // disown takes back what Adopt put into the inventory.
