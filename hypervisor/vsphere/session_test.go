@@ -102,7 +102,8 @@ func count(s *sim.Server, method string) int {
 	return n
 }
 
-// A login that was refused is not tried again and again: that would lock the account.
+// A login that was refused is not tried again and again: that would lock the account. A
+// person's check-up is one more try.
 func TestRefusedLogin(t *testing.T) {
 	s := start(t, sim.Options{})
 	c := config(s, "refused")
@@ -126,12 +127,19 @@ func TestRefusedLogin(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
+	if n := count(s, "Login"); n != 1 {
+		t.Errorf("%d logins, want 1", n)
+	}
 	findings, err := d.Check(t.Context())
 	if last := findings[len(findings)-1]; err != nil || last.What != "login" || last.Level != hypervisor.Failed {
 		t.Errorf("check: %+v, %v", findings, err)
 	}
-	if n := count(s, "Login"); n != 1 {
-		t.Errorf("%d logins, want 1", n)
+	if n := count(s, "Login"); n != 2 {
+		t.Errorf("%d logins after a check-up, want 2: a person looks, and sees for themselves", n)
+	}
+	changed.Store(false)
+	if findings, err := d.Check(t.Context()); err != nil || findings[len(findings)-1].What == "login" {
+		t.Errorf("check with the right password: %+v, %v", findings, err)
 	}
 }
 

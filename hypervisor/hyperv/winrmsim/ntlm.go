@@ -101,6 +101,7 @@ func (h *handshake) finish(message []byte, user, password string, binding []byte
 	domain, ok2 := payload(message, 28)
 	name, ok3 := payload(message, 36)
 	key, ok4 := payload(message, 52)
+	domain, name = wide(message, domain), wide(message, name)
 	// A response of 24 bytes is NTLMv1's (2.2.2.6), which is off (LmCompatibilityLevel).
 	if !ok1 || !ok2 || !ok3 || !ok4 || len(response) < 44 || !bytes.EqualFold(name, utf16le(user)) {
 		return errNTLM
@@ -112,6 +113,15 @@ func (h *handshake) finish(message []byte, user, password string, binding []byte
 	}
 	pairs := avPairs(response[44:])
 	return errors.Join(h.integrity(message, pairs, hmacMD5(owf, proof), key), bound(pairs, binding, strict))
+}
+
+// wide is a name of an AUTHENTICATE_MESSAGE in UTF-16: a client that asked for no Unicode, as
+// pywinrm's, sends its computer's own character set (MS-NLMP 2.2.2.5, flag A), here ASCII.
+func wide(message, name []byte) []byte {
+	if binary.LittleEndian.Uint32(message[60:])&ntlmUnicode != 0 {
+		return name
+	}
+	return utf16le(string(name))
 }
 
 // integrity checks the MIC where the client says there is one (MS-NLMP 3.2.5.1.2).

@@ -35,9 +35,16 @@ func authority(t *testing.T, s *winrmsim.Server) string {
 	return file(t, "ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
 }
 
+// interpreter is Debian's, which Debian's packages are for: there may be another one first
+// in the PATH.
+const interpreter = "/usr/bin/python3"
+
+// legacy gives Python the hash MD4 back, which NTLM is made of and OpenSSL 3 has put away.
+const legacy = "openssl_conf = init\n[init]\nproviders = list\n[list]\ndefault = on\nlegacy = on\n[on]\nactivate = 1\n"
+
 func needPython(t *testing.T) {
 	t.Helper()
-	if out, err := exec.Command("python3", "-c", "import winrm, requests_ntlm").CombinedOutput(); err != nil {
+	if out, err := exec.Command(interpreter, "-c", "import winrm, requests_ntlm").CombinedOutput(); err != nil {
 		t.Skipf("needs pywinrm (Debian: python3-winrm): %s", out)
 	}
 }
@@ -60,8 +67,8 @@ func TestPython(t *testing.T) {
 			test.options.Handler, test.options.Basic = shell, name == "Basic"
 			s := winrmsim.New(test.options)
 			defer s.Close()
-			cmd := exec.CommandContext(t.Context(), "python3", "-c", python, s.URL(), test.way, authority(t, s), test.pass)
-			cmd.Env = append(cmd.Environ(), "NO_PROXY=*")
+			cmd := exec.CommandContext(t.Context(), interpreter, "-c", python, s.URL(), test.way, authority(t, s), test.pass)
+			cmd.Env = append(cmd.Environ(), "NO_PROXY=*", "OPENSSL_CONF="+file(t, "openssl.cnf", []byte(legacy)))
 			out, err := cmd.CombinedOutput()
 			switch {
 			case test.bad != "":
