@@ -28,7 +28,7 @@ func (d *Driver) Adopt(ctx context.Context, uuid, id string) (hypervisor.VM, err
 	if id == "" {
 		return hypervisor.VM{}, inventory.Invalid("machine without ID")
 	}
-	release, err := d.turns.take(ctx, "machine "+id)
+	release, err := d.turns.Take(ctx, "machine "+id)
 	if err != nil {
 		return hypervisor.VM{}, err
 	}

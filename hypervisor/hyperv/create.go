@@ -16,7 +16,7 @@ func (d *Driver) Create(ctx context.Context, spec hypervisor.Spec) (hypervisor.V
 	if err := ctx.Err(); err != nil {
 		return hypervisor.VM{}, err
 	}
-	release, err := d.turns.take(ctx, "machine "+spec.ID)
+	release, err := d.turns.Take(ctx, "machine "+spec.ID)
 	if err != nil {
 		return hypervisor.VM{}, err
 	}

@@ -10,7 +10,7 @@ import (
 // them. Everything that we make lies in the machine's folder. While disks are in use
 // (Hyper-V merges those of checkpoints before it lets them go) it looks again.
 func (d *Driver) Delete(ctx context.Context, id string) error {
-	release, err := d.turns.take(ctx, "machine "+id)
+	release, err := d.turns.Take(ctx, "machine "+id)
 	if err != nil {
 		return err
 	}

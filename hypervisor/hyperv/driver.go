@@ -22,7 +22,7 @@ type Driver struct {
 	paths  paths
 	can    hypervisor.Capabilities
 	// turns has one for each machine and each image that is worked on.
-	turns turns
+	turns hypervisor.Turns
 }
 
 var (

@@ -48,7 +48,7 @@ func (d *Driver) imageIn(p placeAnswer, digest string) (image, error) {
 // RemoveImage implements hypervisor.Driver. Hyper-V would let it go from under the disks
 // that stand on it, so the script looks first. What was fetched of it goes too.
 func (d *Driver) RemoveImage(ctx context.Context, digest string) error {
-	release, err := d.turns.take(ctx, "image "+digest)
+	release, err := d.turns.Take(ctx, "image "+digest)
 	if err != nil {
 		return err
 	}

@@ -72,9 +72,10 @@ func TestFetchStops(t *testing.T) {
 }
 
 func TestFetchRefused(t *testing.T) {
+	drivertest.NeedQemuImg(t)
 	data, err := theImage()
 	if err != nil {
-		t.Skip("no qemu-img (Debian package qemu-utils)")
+		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
 		change func(*hyperv.Config, *hypervisor.Image)

@@ -28,7 +28,7 @@ func (d *Driver) EnsureImage(ctx context.Context, img hypervisor.Image, progress
 	if err := checkDigest(img); err != nil {
 		return err
 	}
-	release, err := d.turns.take(ctx, "image "+img.Digest)
+	release, err := d.turns.Take(ctx, "image "+img.Digest)
 	if err != nil {
 		return err
 	}

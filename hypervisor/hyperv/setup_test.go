@@ -10,9 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -144,31 +141,11 @@ func (w testWriter) Write(p []byte) (int, error) {
 
 // theImage is a small VHDX, made by qemu-img once.
 var theImage = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "image")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	raw, vhdx := filepath.Join(dir, "raw"), filepath.Join(dir, "vhdx")
-	if err := os.WriteFile(raw, content(), 0o600); err != nil {
-		return nil, err
-	}
-	if out, err := exec.Command("qemu-img", "convert", "-f", "raw", "-O", "vhdx", "-o", "subformat=dynamic,block_size=1048576", raw, vhdx).CombinedOutput(); err != nil {
-		return out, err
-	}
-	return os.ReadFile(vhdx)
+	return drivertest.Convert(content(), "vhdx", "subformat=dynamic,block_size=1048576")
 })
 
-// content is the image's raw disk, some of it empty.
-func content() []byte {
-	raw := make([]byte, imageBytes)
-	sum := sha256.Sum256([]byte("image"))
-	for i := 0; i < imageBytes/2; i += len(sum) {
-		copy(raw[i:], sum[:])
-		sum = sha256.Sum256(sum[:])
-	}
-	return raw
-}
+// content is the image's raw disk.
+func content() []byte { return drivertest.RawDisk(imageBytes, imageBytes/2) }
 
 // theDigest is the image's.
 var theDigest = sync.OnceValue(func() string {
@@ -178,12 +155,10 @@ var theDigest = sync.OnceValue(func() string {
 
 func image(t *testing.T) hypervisor.Image {
 	t.Helper()
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("no qemu-img (Debian package qemu-utils)")
-	}
+	drivertest.NeedQemuImg(t)
 	data, err := theImage()
 	if err != nil {
-		t.Fatalf("make image: %v: %s", err, data)
+		t.Fatal(err)
 	}
 	return hypervisor.Image{Digest: theDigest(), Name: "test:stable", SizeBytes: imageBytes, BootModes: []string{"bios", "uefi", "secureboot"},
 		Open: func(_ context.Context, f hypervisor.Format) (hypervisor.Artefact, error) {

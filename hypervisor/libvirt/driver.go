@@ -21,7 +21,7 @@ type Driver struct {
 	kvm     string
 	version uint64
 	// held are the machines and images that a call works on.
-	held holds
+	held hypervisor.Turns
 }
 
 var (
@@ -44,7 +44,7 @@ func Open(ctx context.Context, c Config) (*Driver, error) {
 		return nil, err
 	}
 	main := newLink(p.dial, p.uri)
-	d := &Driver{config: c, place: p, link: main, long: &lanes{main: main}, held: newHolds()}
+	d := &Driver{config: c, place: p, link: main, long: &lanes{main: main}}
 	if err := d.learn(ctx); err != nil {
 		d.long.close()
 		return nil, err
@@ -67,7 +67,7 @@ func (d *Driver) uuidOf(id string) string { return hypervisor.UUID(d.config.Owne
 // begin holds a machine or image for a call that changes it, and waits for the end of
 // changes that calls before left under way.
 func (d *Driver) begin(ctx context.Context, name string) (release func(), err error) {
-	release, err = d.held.take(ctx, name)
+	release, err = d.held.Take(ctx, name)
 	if err != nil {
 		return nil, err
 	}

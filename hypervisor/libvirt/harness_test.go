@@ -5,9 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -26,21 +23,8 @@ const imageBytes = 64 << 20
 
 // golden is a qcow2 image with 3 MiB of data.
 var golden = sync.OnceValues(func() (hypervisor.Image, error) {
-	dir, err := os.MkdirTemp("", "ingot-image-")
-	if err != nil {
-		return hypervisor.Image{}, err
-	}
-	defer os.RemoveAll(dir)
-	data := make([]byte, imageBytes)
-	rand.NewChaCha8([32]byte{1}).Read(data[1<<20 : 4<<20])
-	raw, made := filepath.Join(dir, "raw"), filepath.Join(dir, "qcow2")
-	if err := os.WriteFile(raw, data, 0o600); err != nil {
-		return hypervisor.Image{}, err
-	}
-	if out, err := exec.Command("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, made).CombinedOutput(); err != nil {
-		return hypervisor.Image{}, fmt.Errorf("qemu-img: %w: %s", err, out)
-	}
-	qcow2, err := os.ReadFile(made)
+	data := drivertest.RawDisk(imageBytes, 3<<20)
+	qcow2, err := drivertest.Convert(data, "qcow2", "compat=1.1")
 	return hypervisor.Image{Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(data)), Name: "golden", SizeBytes: imageBytes,
 		BootModes: []string{"bios", "uefi"},
 		Open: func(context.Context, hypervisor.Format) (hypervisor.Artefact, error) {

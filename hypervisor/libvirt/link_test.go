@@ -386,33 +386,3 @@ func TestProbe(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// TestHolds: a name is one's at a time, and nobody keeps it whose context has ended.
-func TestHolds(t *testing.T) {
-	h := newHolds()
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	for range 100 {
-		if release, err := h.take(ended, "name"); err == nil || release != nil {
-			t.Fatal("taken with a context that has ended")
-		}
-	}
-	release, err := h.take(t.Context(), "name")
-	if err != nil {
-		t.Fatal(err)
-	}
-	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if _, err := h.take(short, "name"); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("taken twice: %v", err)
-	}
-	release()
-	release, err = h.take(t.Context(), "name")
-	if err != nil {
-		t.Fatal(err)
-	}
-	release()
-	if len(h.names) > 0 {
-		t.Errorf("names are kept: %v", h.names)
-	}
-}

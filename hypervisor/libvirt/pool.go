@@ -71,7 +71,7 @@ func (d *Driver) needPool(ctx context.Context) (pool, error) {
 	if !missing(err) {
 		return p, err
 	}
-	release, err := d.held.take(ctx, "pool")
+	release, err := d.held.Take(ctx, "pool")
 	if err != nil {
 		return p, err
 	}

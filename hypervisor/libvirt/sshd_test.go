@@ -1,80 +1,29 @@
 package libvirt
 
 import (
-	"fmt"
-	"os"
 	"os/exec"
-	"os/user"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"ingot/hypervisor"
+	"ingot/hypervisor/drivertest"
 )
 
-// realSSH is the system's ssh with a configuration in which the computer "there" is a real
-// sshd on this one, started by ssh itself for each connection, that knows one key.
-func realSSH(t *testing.T, identity string) (user string) {
+// throughSSHD is for a driver that reaches the daemon through a real sshd.
+func throughSSHD(t *testing.T) (drivertest.SSHD, Config) {
 	t.Helper()
-	dir := t.TempDir()
-	for _, program := range []string{"/usr/sbin/sshd", "ssh", "ssh-keygen", "nc"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("needs %s (Debian: openssh-server, openssh-client, netcat-openbsd)", program)
-		}
+	if _, err := exec.LookPath("nc"); err != nil {
+		t.Skip("needs nc (Debian: netcat-openbsd)")
 	}
-	for _, key := range []string{"host", "key", "other"} {
-		if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, key)).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-	}
-	host, err := os.ReadFile(filepath.Join(dir, "host.pub"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ssh, err := exec.LookPath("ssh")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string]string{
-		"known": "there " + string(host),
-		"sshd_config": fmt.Sprintf("HostKey %[1]s/host\nAuthorizedKeysFile %[1]s/key.pub\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"+
-			"PermitRootLogin yes\nStrictModes no\nUsePAM no\n", dir),
-		"ssh_config": fmt.Sprintf("Host there\nProxyCommand /usr/sbin/sshd -i -f %[1]s/sshd_config -E %[1]s/log\nIdentityFile %[1]s/%[2]s\n"+
-			"IdentitiesOnly yes\nIdentityAgent none\nUserKnownHostsFile %[1]s/known\nGlobalKnownHostsFile none\nUpdateHostKeys no\n", dir, identity),
-		"bin/ssh": fmt.Sprintf("#!/bin/sh\nexec %s -F %s/ssh_config \"$@\"\n", ssh, dir),
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Setenv("PATH", filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))
-	return me(t)
+	s, c := drivertest.NewSSHD(t, ""), needDaemon(t).config("sshd")
+	s.FirstInPath(t)
+	c.URL = "qemu+ssh://" + s.User + "@far/session"
+	return s, c
 }
 
-func me(t *testing.T) string {
-	t.Helper()
-	who, err := user.Current()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if who.Uid == "0" { // sshd wants it for its unprivileged part
-		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
-			t.Skipf("sshd needs /run/sshd: %v", err)
-		}
-	}
-	return who.Username
-}
-
-// TestSSHD goes through a real sshd: an image is sent, and the check-up is content. A key
-// that it does not know is told in ssh's words.
+// TestSSHD goes through a real sshd: an image is sent, and the check-up is content.
 func TestSSHD(t *testing.T) {
-	host := needDaemon(t)
-	c := host.config("sshd")
-	c.URL = "qemu+ssh://" + realSSH(t, "key") + "@there/session"
+	_, c := throughSSHD(t)
 	d, err := Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -92,12 +41,21 @@ func TestSSHD(t *testing.T) {
 	}
 }
 
+// A host key that is not the known one is told in ssh's words, and so is a key that sshd
+// does not know.
 func TestSSHDRefuses(t *testing.T) {
-	host := needDaemon(t)
-	c := host.config("sshd")
-	c.URL = "qemu+ssh://" + realSSH(t, "other") + "@there/session"
-	found, err := Diagnose(t.Context(), c)
-	if err != nil || len(found) != 1 || found[0].Level != hypervisor.Failed || !strings.Contains(found[0].Detail, "Permission denied (publickey)") || !strings.Contains(found[0].Try, "ssh-copy-id") {
-		t.Errorf("found %+v, %v", found, err)
+	for name, test := range map[string]struct {
+		spoil     func(drivertest.SSHD)
+		said, try string
+	}{
+		"host key": {func(s drivertest.SSHD) { s.Write(t, "known", "far "+s.Read(t, "other.pub"), 0o600) }, "Host key verification failed", "log in once by hand"},
+		"key":      {func(s drivertest.SSHD) { s.Write(t, "key", s.Read(t, "other"), 0o600) }, "Permission denied (publickey", "ssh-copy-id"},
+	} {
+		s, c := throughSSHD(t)
+		test.spoil(s)
+		found, err := Diagnose(t.Context(), c)
+		if err != nil || len(found) != 1 || found[0].Level != hypervisor.Failed || !strings.Contains(found[0].Detail, test.said) || !strings.Contains(found[0].Try, test.try) {
+			t.Errorf("%s: found %+v, %v", name, found, err)
+		}
 	}
 }

@@ -24,7 +24,7 @@ type Driver struct {
 	// views are the session's container views, by folder and kind.
 	views sync.Map
 	// uploads has one turn for each digest that is being sent.
-	uploads turns
+	uploads hypervisor.Turns
 	// stop ends what runs beside, idle waits for it.
 	stop context.CancelFunc
 	idle sync.WaitGroup
@@ -103,19 +103,4 @@ func (d *Driver) freeMemory(ctx context.Context) int64 {
 		}
 	}
 	return free
-}
-
-// turns lets one caller at a time work on a key.
-type turns struct{ keys sync.Map }
-
-// take waits for the turn; release it when err is nil.
-func (t *turns) take(ctx context.Context, key string) (release func(), err error) {
-	v, _ := t.keys.LoadOrStore(key, make(chan struct{}, 1))
-	turn := v.(chan struct{})
-	select {
-	case turn <- struct{}{}:
-		return func() { <-turn }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }

@@ -109,7 +109,7 @@ func (d *Driver) asImage(m mo.VirtualMachine) (image, error) {
 // RemoveImage implements hypervisor.Driver. vCenter does not keep one from destroying what
 // linked clones stand on, so that is looked at first.
 func (d *Driver) RemoveImage(ctx context.Context, digest string) error {
-	release, err := d.uploads.take(ctx, digest)
+	release, err := d.uploads.Take(ctx, digest)
 	if err != nil {
 		return err
 	}

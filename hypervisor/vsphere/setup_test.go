@@ -10,7 +10,6 @@ import (
 	"log"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -71,32 +70,10 @@ func open(t *testing.T, s *sim.Server, owner string) *vsphere.Driver {
 }
 
 // theImage is a small streamOptimized image, made by qemu-img once.
-var theImage = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "image")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	raw, vmdk := filepath.Join(dir, "raw"), filepath.Join(dir, "vmdk")
-	if err := os.WriteFile(raw, content(), 0o600); err != nil {
-		return nil, err
-	}
-	if out, err := exec.Command("qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", raw, vmdk).CombinedOutput(); err != nil {
-		return out, err
-	}
-	return os.ReadFile(vmdk)
-})
+var theImage = sync.OnceValues(func() ([]byte, error) { return drivertest.Convert(content(), "vmdk", "subformat=streamOptimized") })
 
-// content is the image's raw disk: the same bytes each time, some of it empty.
-func content() []byte {
-	raw := make([]byte, imageBytes)
-	sum := sha256.Sum256([]byte("image"))
-	for i := 0; i < imageBytes/2; i += len(sum) {
-		copy(raw[i:], sum[:])
-		sum = sha256.Sum256(sum[:])
-	}
-	return raw
-}
+// content is the image's raw disk.
+func content() []byte { return drivertest.RawDisk(imageBytes, imageBytes/2) }
 
 // theDigest is the image's.
 func theDigest() (string, [32]byte) {
@@ -106,12 +83,10 @@ func theDigest() (string, [32]byte) {
 
 func image(t *testing.T) hypervisor.Image {
 	t.Helper()
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("no qemu-img (Debian package qemu-utils)")
-	}
+	drivertest.NeedQemuImg(t)
 	data, err := theImage()
 	if err != nil {
-		t.Fatalf("make image: %v: %s", err, data)
+		t.Fatal(err)
 	}
 	digest, _ := theDigest()
 	return hypervisor.Image{Digest: digest, Name: "test:stable", SizeBytes: imageBytes, BootModes: []string{"bios", "uefi", "secureboot"},

@@ -19,7 +19,7 @@ func (d *Driver) EnsureImage(ctx context.Context, img hypervisor.Image, progress
 	if img.Digest == "" || img.SizeBytes <= 0 || img.SizeBytes%diskStep != 0 {
 		return inventory.Invalid("image %q of %d bytes (want a digest, and a multiple of 1 KiB)", img.Digest, img.SizeBytes)
 	}
-	release, err := d.uploads.take(ctx, img.Digest)
+	release, err := d.uploads.Take(ctx, img.Digest)
 	if err != nil {
 		return err
 	}

@@ -3,85 +3,35 @@ package powershell_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"ingot/hypervisor"
+	"ingot/hypervisor/drivertest"
 	"ingot/hypervisor/hyperv/powershell"
 	"ingot/inventory"
 )
 
-// far is a computer with a real sshd, which ssh starts itself for each connection
-// (ProxyCommand), and a powershell.exe that is this test program.
-type far struct {
-	dir, config string
-	name        string
-}
+// far is a computer with a real sshd, and a powershell.exe that is this test program.
+type far struct{ drivertest.SSHD }
 
 // reach makes one; what is in change comes first in ssh's configuration.
 func reach(t *testing.T, change string) far {
 	t.Helper()
-	sshd, err := exec.LookPath("sshd")
-	if err != nil {
-		sshd = "/usr/sbin/sshd"
-	}
-	for _, program := range []string{sshd, "ssh", "ssh-keygen"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("needs %s (Debian: openssh-server, openssh-client)", program)
-		}
-	}
-	me, err := user.Current()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if me.Uid == "0" { // sshd wants it for its unprivileged part
-		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
-			t.Skipf("sshd needs /run/sshd: %v", err)
-		}
-	}
-	f := far{dir: t.TempDir(), name: me.Username}
-	for _, key := range []string{"host", "key", "other"} {
-		if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(f.dir, key)).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-	}
+	f := far{drivertest.NewSSHD(t, change)}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	host, err := os.ReadFile(filepath.Join(f.dir, "host.pub"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.write(t, "known", "far "+string(host), 0o600)
-	f.write(t, "bin/powershell.exe", "#!/bin/sh\nINGOT_FAKE_POWERSHELL=1 GORACE=atexit_sleep_ms=0 exec '"+self+"' \"$@\"\n", 0o755)
-	f.write(t, "empty/readme", "", 0o600)
-	f.write(t, "sshd_config", fmt.Sprintf("HostKey %[1]s/host\nAuthorizedKeysFile %[1]s/key.pub\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nStrictModes no\nUsePAM no\nSetEnv PATH=%[1]s/bin:/usr/bin:/bin\n", f.dir), 0o600)
-	f.write(t, "ssh_config", fmt.Sprintf("%[3]s\nHost far\nProxyCommand %[2]s -i -f %[1]s/sshd_config -E %[1]s/log\nIdentityFile %[1]s/key\nIdentitiesOnly yes\nIdentityAgent none\nUserKnownHostsFile %[1]s/known\nGlobalKnownHostsFile none\nUpdateHostKeys no\n", f.dir, sshd, change), 0o600)
-	f.config = filepath.Join(f.dir, "ssh_config")
+	f.Write(t, "bin/powershell.exe", "#!/bin/sh\nINGOT_FAKE_POWERSHELL=1 GORACE=atexit_sleep_ms=0 exec '"+self+"' \"$@\"\n", 0o755)
 	return f
 }
 
-func (f far) write(t *testing.T, name, text string, mode os.FileMode) {
-	t.Helper()
-	path := filepath.Join(f.dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, "DIR", f.dir)), mode); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func (f far) ssh() powershell.SSHConfig {
-	return powershell.WithConfigFile(powershell.SSHConfig{Host: "far", User: f.name}, f.config)
+	return powershell.WithConfigFile(powershell.SSHConfig{Host: "far", User: f.User}, f.Path("ssh_config"))
 }
 
 func (f far) open(t *testing.T) *powershell.SSH {
@@ -93,7 +43,7 @@ func (f far) open(t *testing.T) *powershell.SSH {
 	t.Cleanup(func() {
 		s.Close()
 		if t.Failed() {
-			log, _ := os.ReadFile(filepath.Join(f.dir, "log"))
+			log, _ := os.ReadFile(f.Path("log")) // for a person
 			t.Logf("sshd: %s", log)
 		}
 	})
@@ -154,17 +104,16 @@ func TestSSHContact(t *testing.T) {
 	}{
 		"all well":          {"", nil, 2, "version 5.1", nil},
 		"unknown host key":  {"UserKnownHostsFile DIR/none", nil, 1, "connect once by hand: ssh far", inventory.ErrDenied},
-		"another host key":  {"", func(t *testing.T, f far) { f.write(t, "known", "far "+read(t, f, "other.pub"), 0o600) }, 1, "unknown or changed", inventory.ErrDenied},
-		"another key":       {"IdentityFile DIR/other", func(t *testing.T, f far) { f.write(t, "key", read(t, f, "other"), 0o600) }, 1, "administrators_authorized_keys", inventory.ErrDenied},
+		"another host key":  {"", func(t *testing.T, f far) { f.Write(t, "known", "far "+f.Read(t, "other.pub"), 0o600) }, 1, "unknown or changed", inventory.ErrDenied},
+		"another key":       {"IdentityFile DIR/other", func(t *testing.T, f far) { f.Write(t, "key", f.Read(t, "other"), 0o600) }, 1, "administrators_authorized_keys", inventory.ErrDenied},
 		"no such name":      {"ProxyCommand none\nHostname host.invalid", nil, 1, "look at the name", inventory.ErrBusy},
 		"nobody there":      {"ProxyCommand none\nHostname 127.0.0.1\nPort 1", nil, 1, "Add-WindowsCapability", inventory.ErrBusy},
-		"no PowerShell":     {"", func(_ *testing.T, f far) { os.Remove(filepath.Join(f.dir, "bin", "powershell.exe")) }, 2, "no powershell.exe in the PATH", inventory.ErrUnsupported},
+		"no PowerShell":     {"", func(_ *testing.T, f far) { os.Remove(f.Path("bin/powershell.exe")) }, 2, "no powershell.exe in the PATH", inventory.ErrUnsupported},
 		"bad configuration": {"Nonsense yes", nil, 1, "look at ssh's configuration", inventory.ErrInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := reach(t, test.change)
-			f.write(t, "ssh_config", read(t, f, "ssh_config"), 0o600)
 			if test.spoil != nil {
 				test.spoil(t, f)
 			}
@@ -178,15 +127,6 @@ func TestSSHContact(t *testing.T) {
 			}
 		})
 	}
-}
-
-func read(t *testing.T, f far, name string) string {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(f.dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
 
 func TestSSHConfig(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"ingot/hypervisor/drivertest"
 	"ingot/hypervisor/hyperv/powershell"
 )
 
@@ -289,9 +290,7 @@ func TestScripts(t *testing.T) {
 
 // The model reads the VHDX files that qemu-img makes.
 func TestParse(t *testing.T) {
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("no qemu-img (Debian package qemu-utils)")
-	}
+	drivertest.NeedQemuImg(t)
 	path := filepath.Join(t.TempDir(), "disk.vhdx")
 	if out, err := exec.Command("qemu-img", "create", "-f", "vhdx", "-o", "subformat=dynamic,block_size=1048576", path, "12M").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

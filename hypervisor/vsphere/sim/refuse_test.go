@@ -1,8 +1,8 @@
 package sim
 
 import (
+	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +15,8 @@ import (
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
+
+	"ingot/hypervisor/drivertest"
 )
 
 // refusals does what each row of the table refuses, and returns the fault or HTTP status.
@@ -213,24 +215,13 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// stream is a streamOptimized disk.
+// streamed is a raw disk, a part of it empty, and stream the same as streamOptimized.
+func streamed() []byte { return drivertest.RawDisk(1<<20, 1<<19) }
+
 func stream(t *testing.T) []byte {
 	t.Helper()
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("no qemu-img (Debian package qemu-utils)")
-	}
-	raw, out := filepath.Join(t.TempDir(), "raw"), filepath.Join(t.TempDir(), "vmdk")
-	content := make([]byte, 1<<20)
-	for i := range content {
-		content[i] = byte(i * i >> 8)
-	}
-	if err := os.WriteFile(raw, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if text, err := exec.Command("qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", raw, out).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, text)
-	}
-	data, err := os.ReadFile(out)
+	drivertest.NeedQemuImg(t)
+	data, err := drivertest.Convert(streamed(), "vmdk", "subformat=streamOptimized")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +271,7 @@ func TestStreamIsExpanded(t *testing.T) {
 		t.Fatalf("expanded to %d, %v", size, err)
 	}
 	got, err := os.ReadFile(out.Name())
-	if err != nil || got[300] != 95 || len(got) != 1<<20 {
+	if err != nil || !bytes.Equal(got, streamed()) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }
