@@ -21,7 +21,7 @@ var (
 )
 
 // howToCompare ends sentences about certificates: Windows's own windows show SHA-1.
-const howToCompare = "compare it at the host: Get-ChildItem Cert:\\LocalMachine\\My | ForEach-Object { $_.GetCertHashString('SHA256') }"
+const howToCompare = "compare it at the host: Get-ChildItem Cert:\\LocalMachine\\My | ForEach-Object { [BitConverter]::ToString([Security.Cryptography.SHA256]::Create().ComputeHash($_.RawData)) -replace '-' }"
 
 // tlsConfig checks the host's certificate by pin or by authorities.
 func (c WinRMConfig) tlsConfig() *tls.Config {
