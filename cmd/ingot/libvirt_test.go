@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -20,8 +19,8 @@ func libvirtdCommand(ts *testscript.TestScript, _ bool, _ []string) {
 	dir, err := os.MkdirTemp("", "lv-") // sockets lie below it, and their paths are short
 	ts.Check(err)
 	ts.Defer(func() { ts.Check(os.RemoveAll(dir)) })
-	// The shell is the first process, which takes care of ended ones: without that libvirtd
-	// waits long for guests that it has ended.
+	// The shell is the first process, which takes care of ended ones (without that libvirtd
+	// waits long for guests that it has ended), and ends with its standard input.
 	args, daemon := []string{"--mount", "--pid", "--fork", "--kill-child", "--mount-proc"}, "libvirtd --timeout 0"
 	if os.Getuid() == 0 {
 		daemon = fmt.Sprintf("setpriv --reuid=%d --regid=%d --clear-groups %s", nobody, nobody, daemon)
@@ -29,10 +28,15 @@ func libvirtdCommand(ts *testscript.TestScript, _ bool, _ []string) {
 	} else {
 		args = append(args, "--user", "--map-current-user")
 	}
-	cmd := exec.Command("unshare", append(args, "sh", "-c", daemon+" & wait $!")...)
+	cmd := exec.Command("unshare", append(args, "sh", "-c", "exec 3<&0; "+daemon+" & d=$!; (read -r _ <&3 || kill $d) & wait $d")...)
 	cmd.Dir, cmd.Env = dir, []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "HOME=" + dir, "XDG_RUNTIME_DIR=" + filepath.Join(dir, "run")}
+	attached, err := cmd.StdinPipe()
+	ts.Check(err)
 	ts.Check(cmd.Start())
-	ts.Defer(func() { ts.Check(errors.Join(cmd.Process.Kill(), waitKilled(cmd))) })
+	ts.Defer(func() {
+		attached.Close() // its shell ends, and all with it
+		_ = cmd.Wait()   // however libvirtd took it
+	})
 	socket := filepath.Join(dir, "run/libvirt/libvirt-sock")
 	if !until(func() bool {
 		conn, err := net.Dial("unix", socket)
@@ -42,13 +46,4 @@ func libvirtdCommand(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 	ts.Setenv("LIBVIRT_URL", "qemu:///session?socket="+socket)
 	ts.Setenv("HOME", dir) // images go where this user's libvirt has them
-}
-
-// waitKilled waits for a process that was killed: that is no error.
-func waitKilled(cmd *exec.Cmd) error {
-	var exit *exec.ExitError
-	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
-		return err
-	}
-	return nil
 }

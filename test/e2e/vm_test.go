@@ -26,6 +26,8 @@ type hypervisorHost struct {
 	r   *rack
 	dir string
 	cmd *exec.Cmd
+	// attached is the daemon's standard input: it ends with it.
+	attached io.Closer
 }
 
 // guestNetwork is libvirt's network "default", without the rules that would need a
@@ -52,12 +54,15 @@ func newHost(r *rack) *hypervisorHost {
 	}
 	h := &hypervisorHost{r: r, dir: dir}
 	h.cmd = r.lab.Command(context.Background(), "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-		"sh", "../../hypervisor/libvirt/testdata/system.sh", dir)
+		"sh", "../../hypervisor/libvirt/testdata/system.sh", dir, "attached")
 	log, err := os.Create(filepath.Join(dir, "libvirtd.log"))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	h.cmd.Stdout, h.cmd.Stderr = log, log
+	if h.attached, err = h.cmd.StdinPipe(); err != nil {
+		r.t.Fatal(err)
+	}
 	if err := h.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
@@ -90,7 +95,8 @@ func (h *hypervisorHost) virsh(args ...string) string {
 	return string(out)
 }
 
-// end ends the daemon, and with it its guests and its dnsmasq.
+// end ends the daemon, and with it its guests and its dnsmasq: when the wait is over, all
+// are gone.
 func (h *hypervisorHost) end(log *os.File) {
 	if h.r.t.Failed() {
 		text, _ := os.ReadFile(log.Name()) // for a person
@@ -101,9 +107,9 @@ func (h *hypervisorHost) end(log *os.File) {
 			h.r.t.Logf("console:\n%s", tail(printable(string(text)), 40))
 		}
 	}
-	_ = h.cmd.Process.Kill() // may have ended
-	_ = h.cmd.Wait()         // was killed
-	if err := errors.Join(log.Close(), os.RemoveAll(h.dir)); err != nil {
+	err := h.attached.Close()
+	_ = h.cmd.Wait() // however libvirtd took it
+	if err := errors.Join(err, log.Close(), os.RemoveAll(h.dir)); err != nil {
 		h.r.t.Error(err)
 	}
 }

@@ -2,7 +2,8 @@
 # Starts libvirtd as the system's daemon in mount and process namespaces of its own
 # (unshare --mount --pid --fork --kill-child --mount-proc), where the folders of the real
 # one are hidden behind those below one folder. Being the first process there, it takes its
-# guests and helpers with it when it ends. Usage: system.sh FOLDER
+# guests and helpers with it when it ends; attached, it ends when its standard input does.
+# Usage: system.sh FOLDER [attached]
 set -e
 for d in run/libvirt var/lib/libvirt etc/libvirt var/cache/libvirt var/log/libvirt; do
   mkdir -p /$d "$1/$d"
@@ -22,5 +23,12 @@ fi
 ip link set lo up
 virtlogd --pid-file "$1/virtlogd.pid" &
 libvirtd --timeout 0 --pid-file "$1/libvirtd.pid" &
-trap 'kill $!' TERM
-wait $!
+daemon=$!
+trap 'kill $daemon' TERM
+# The first process waits for its children all the time: libvirtd takes long over guests
+# that ended and that nobody waited for.
+if [ "${2:-}" = attached ]; then
+  exec 3<&0
+  (read -r _ <&3 || kill $daemon) &
+fi
+wait $daemon
