@@ -54,7 +54,7 @@ func setup(env *testscript.Env) error {
 	for name, value := range map[string]string{
 		"INGOT_SERVER": "http://" + admin, "INGOT_TOKEN_FILE": filepath.Join(env.WorkDir, "data", "admin.token"),
 		"INGOT_LAB":  filepath.Join(env.WorkDir, "lab"),
-		"INGOT_DATA": filepath.Join(env.WorkDir, "data"), "INGOT_DHCP": "off", "INGOT_ADMIN_LISTEN": admin,
+		"INGOT_DATA": filepath.Join(env.WorkDir, "data"), "INGOT_DHCP": "off", "INGOT_LOCAL_HOST": "false", "INGOT_ADMIN_LISTEN": admin,
 		"INGOT_MACHINE_HTTP_PORT": strconv.Itoa(ports[1]), "INGOT_MACHINE_TLS_PORT": strconv.Itoa(ports[2]),
 		"INGOT_MACHINE_OFFER_PORT": strconv.Itoa(ports[3]), "INGOT_MACHINE_NETCONSOLE_PORT": "0",
 	} {

@@ -161,7 +161,7 @@ func (d *Driver) checkNetwork(ctx context.Context) hypervisor.Finding {
 		return failed(what, err, "")
 	}
 	if active == 0 {
-		return warning(what, `network "default" is not started: machines on it will not start`, "virsh net-start default && virsh net-autostart default")
+		return fine(what, `network "default" is off: it is started with the first machine on it`)
 	}
 	return fine(what, `network "default" is up`)
 }

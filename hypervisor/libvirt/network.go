@@ -108,3 +108,37 @@ func networkName(s *libvirtxml.DomainInterfaceSource) string {
 	}
 	return ""
 }
+
+// startWithNetworks starts a domain after libvirt's networks that it is on: Debian leaves
+// "default" off, also at the host's next start.
+func (d *Driver) startWithNetworks(ctx context.Context, f found) error {
+	if f.desc.Devices != nil {
+		for _, n := range f.desc.Devices.Interfaces {
+			if n.Source == nil || n.Source.Network == nil {
+				continue
+			}
+			if err := d.startNetwork(ctx, n.Source.Network.Network); err != nil {
+				return err
+			}
+		}
+	}
+	return d.start(ctx, f.Domain)
+}
+
+// startNetwork starts one of libvirt's networks; one that runs stays as it is.
+func (d *Driver) startNetwork(ctx context.Context, name string) error {
+	err := do(ctx, d.link, fmt.Sprintf("start network %q", name), func(r *lv.Libvirt) error {
+		n, err := r.NetworkLookupByName(name)
+		if err != nil {
+			return err
+		}
+		if active, err := r.NetworkIsActive(n); err != nil || active != 0 {
+			return err
+		}
+		return r.NetworkCreate(n)
+	})
+	if said(err, lv.ErrOperationInvalid) { // another one was quicker
+		return nil
+	}
+	return err
+}

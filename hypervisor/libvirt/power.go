@@ -53,7 +53,7 @@ func (d *Driver) switchOn(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return d.start(ctx, f.Domain)
+	return d.startWithNetworks(ctx, f)
 }
 
 // start starts a domain in whatever state it is.

@@ -91,7 +91,7 @@ func (d *Driver) whileOff(ctx context.Context, f found, act func() error) error 
 		defer cancel()
 		ctx = short
 	}
-	return errors.Join(err, d.start(ctx, f.Domain))
+	return errors.Join(err, d.startWithNetworks(ctx, f))
 }
 
 // stop shuts a machine down, and switches it off when it takes too long.

@@ -35,7 +35,7 @@ func exists(path string) bool { _, err := os.Stat(path); return err == nil }
 
 // environ is for peers: their libraries are unpacked too.
 func (b *bench) environ() []string {
-	return append(os.Environ(), "LD_LIBRARY_PATH="+b.libraries())
+	return append(os.Environ(), "INGOT_LOCAL_HOST=false", "LD_LIBRARY_PATH="+b.libraries())
 }
 
 func (b *bench) libraries() string {

@@ -121,7 +121,7 @@ func (r *rack) start() {
 	r.t.Helper()
 	args := append([]string{"serve", "--data", r.data, "--interface", serverNetwork}, r.flags...)
 	r.server = r.lab.Command(context.Background(), built.ingot, args...)
-	r.server.Env = append(os.Environ(), r.env...)
+	r.server.Env = append(append(os.Environ(), "INGOT_LOCAL_HOST=false"), r.env...)
 	log, err := os.OpenFile(filepath.Join(filepath.Dir(r.data), "server.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		r.t.Fatal(err)

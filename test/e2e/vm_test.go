@@ -79,7 +79,6 @@ func newHost(r *rack) *hypervisorHost {
 		r.t.Fatal(err)
 	}
 	h.virsh("net-define", file)
-	h.virsh("net-start", "default")
 	return h
 }
 

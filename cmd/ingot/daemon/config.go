@@ -27,7 +27,9 @@ type Config struct {
 	// is certain to be safe.
 	DHCP string `yaml:"dhcp" mapstructure:"dhcp"`
 	// Discover offers the agent to machines nobody knows.
-	Discover   bool      `yaml:"discover" mapstructure:"discover"`
+	Discover bool `yaml:"discover" mapstructure:"discover"`
+	// LocalHost makes this computer's libvirt the first host, where there is none yet.
+	LocalHost  bool      `yaml:"local_host" mapstructure:"local_host"`
 	KernelArgs string    `yaml:"kernel_args" mapstructure:"kernel_args"`
 	Admin      Admin     `yaml:"admin" mapstructure:"admin"`
 	Machine    Machine   `yaml:"machine" mapstructure:"machine"`
@@ -121,7 +123,7 @@ type Reservation struct {
 
 // defaults by key; the keys are also what INGOT_* variables may set.
 var defaults = map[string]any{
-	"data": "/var/lib/ingot", "database": "", "interfaces": []string{}, "dhcp": "", "discover": true, "kernel_args": "console=tty0 console=ttyS0,115200 panic=30",
+	"data": "/var/lib/ingot", "database": "", "interfaces": []string{}, "dhcp": "", "discover": true, "local_host": true, "kernel_args": "console=tty0 console=ttyS0,115200 panic=30",
 	"admin.listen": "127.0.0.1:7470", "machine.http_port": 7480, "machine.advertised_http_port": 0, "machine.url": "", "machine.tls_port": 7443, "machine.offer_port": 7444, "machine.netconsole_port": 6666,
 	"log.level": "info", "log.format": "text",
 	"limits.silent": lifecycle.DefaultLimits.Silent, "limits.boot": lifecycle.DefaultLimits.Boot, "limits.first_boot": lifecycle.DefaultLimits.FirstBoot,

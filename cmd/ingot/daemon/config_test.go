@@ -54,7 +54,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Config{Data: "/var/lib/ingot", Interfaces: []string{}, Discover: true, KernelArgs: "console=tty0 console=ttyS0,115200 panic=30",
+	want := Config{Data: "/var/lib/ingot", Interfaces: []string{}, Discover: true, LocalHost: true, KernelArgs: "console=tty0 console=ttyS0,115200 panic=30",
 		Admin: Admin{"127.0.0.1:7470"}, Machine: Machine{HTTPPort: 7480, TLSPort: 7443, OfferPort: 7444, NetconsolePort: 6666}, Log: Log{"info", "text"},
 		Limits: Limits{20 * time.Second, 20 * time.Minute, 20 * time.Minute}}
 	if d := cmp.Diff(want, c); d != "" {

@@ -140,38 +140,3 @@ func (d *Daemon) vmSeed(ctx context.Context, m *inventory.Machine, h inventory.H
 	}
 	return seed.Pack(docs, vmSectorBytes)
 }
-
-// Where libvirt's daemons of this computer listen (libvirt's daemons.html), and the name
-// under which it becomes a host.
-var localSockets = []string{"/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock"}
-
-const (
-	localHost = "local"
-	// localSetting remembers that it was added once: who removes it wants it gone.
-	localSetting = "local-host"
-)
-
-// findLocalHost makes the libvirt of this computer the first host, so that the first VM
-// needs no "ingot host add".
-func (d *Daemon) findLocalHost(ctx context.Context) error {
-	for _, socket := range localSockets {
-		if _, err := os.Stat(socket); err != nil {
-			continue
-		}
-		return d.store.Update(ctx, func(x inventory.Tx) error {
-			hosts, err := x.Hosts(ctx)
-			if err != nil || len(hosts) > 0 {
-				return err
-			}
-			if done, err := x.Setting(ctx, localSetting); err != nil || done != "" {
-				return err
-			}
-			d.log.Info("libvirt runs here: it is host local", "socket", socket)
-			if err := x.PutHost(ctx, inventory.Host{Name: localHost, URL: "qemu:///system", Created: d.now()}); err != nil {
-				return err
-			}
-			return x.PutSetting(ctx, localSetting, "added")
-		})
-	}
-	return nil
-}

@@ -325,8 +325,10 @@ func (d *Daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.findLocalHost(ctx); err != nil {
-		return err
+	if d.cfg.LocalHost {
+		if err := findLocalHost(ctx, d.store, localSockets, d.now(), d.log); err != nil {
+			return err
+		}
 	}
 	seq, err := d.table.Load(ctx, d.store)
 	if err != nil {
