@@ -24,9 +24,21 @@ type Image struct {
 	// FirstBoot is who speaks for the installed system: "cloud-init", or "none".
 	FirstBoot string `json:"firstBoot"`
 	// GrowPartition is the GPT name of the partition to grow, empty for none.
-	GrowPartition string    `json:"growPartition,omitempty"`
-	RecipeDigest  string    `json:"recipeDigest,omitempty"`
-	Created       time.Time `json:"created"`
+	GrowPartition string `json:"growPartition,omitempty"`
+	// ContentDigest covers the disk's bytes alone, however they are stored.
+	ContentDigest string `json:"contentDigest,omitempty"`
+	// Origin is where it comes from, for people: "recipe debian-12", "import of web.qcow2".
+	Origin string `json:"origin,omitempty"`
+	// RecipeDigest, InputsDigest and Builder say what a built image was made from and by:
+	// the recipe's text, the pinned inputs, the builder's version.
+	RecipeDigest string    `json:"recipeDigest,omitempty"`
+	InputsDigest string    `json:"inputsDigest,omitempty"`
+	Builder      string    `json:"builder,omitempty"`
+	Created      time.Time `json:"created"`
+	// Tests are the boots that were watched, oldest first; Signers the IDs of the keys
+	// that signed it. They come after the image.
+	Tests   []ImageTest `json:"tests,omitempty"`
+	Signers []string    `json:"signers,omitempty"`
 }
 
 // BootsBy reports whether it boots in a mode (bios, uefi, secureboot). One whose modes are
