@@ -47,6 +47,7 @@ var packages = []row{
 	{"inventory/api/rest", foundation + "inventory/api inventory/auth inventory/lifecycle inventory/rack inventory/why", ""},
 	{"images", foundation + "images/master", ""},
 	{"images/master", "", ""},
+	{"images/sign", "inventory", ""},
 	{"images/build", foundation + "images/master images hypervisor/qemu", ""},
 	{"hypervisor", "inventory", ""},
 	{"hypervisor/drivertest", "inventory hypervisor", ""},
@@ -99,6 +100,7 @@ var pins = []pin{
 	{"github.com/digitalocean/go-libvirt", "hypervisor/libvirt/..."},
 	{"libvirt.org/go/libvirtxml", "hypervisor/libvirt/..."},
 	{"github.com/bodgit/ntlmssp", "hypervisor/hyperv/powershell"},
+	{"aead.dev/minisign", "images/sign"},
 	{"golang.org/x/crypto", "hypervisor/hyperv/winrmsim"},
 	{"github.com/google/go-cmp", "inventory/storetest hypervisor/drivertest"},
 }
