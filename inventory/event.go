@@ -41,6 +41,11 @@ const (
 	EventDeclined     EventKind = "dhcp.declined"
 	EventDHCPMode     EventKind = "dhcp.mode"
 	EventImage        EventKind = "image.added"
+	EventImageTested  EventKind = "image.tested"
+	EventImageRemoved EventKind = "image.removed"
+	EventChannel      EventKind = "image.channel"
+	EventBuild        EventKind = "image.build"
+	EventRollout      EventKind = "image.rollout"
 	EventServer       EventKind = "server.started"
 )
 
@@ -137,5 +142,10 @@ var payloads = map[EventKind]func(json.RawMessage) (Payload, error){
 	EventDeclined:     decoder[AddressDeclined](),
 	EventDHCPMode:     decoder[DHCPModeChanged](),
 	EventImage:        decoder[ImageAdded](),
+	EventImageTested:  decoder[ImageTested](),
+	EventImageRemoved: decoder[ImageRemoved](),
+	EventChannel:      decoder[ChannelMoved](),
+	EventBuild:        decoder[BuildEnded](),
+	EventRollout:      decoder[RolloutMoved](),
 	EventServer:       decoder[ServerStarted](),
 }

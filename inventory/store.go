@@ -28,6 +28,7 @@ type Tx interface {
 	CatalogStore
 	HostStore
 	SettingStore
+	WorkStore
 }
 
 // MachineStore keeps machines, their facts, secrets and sessions.
@@ -135,6 +136,19 @@ type HostStore interface {
 	// (inventory/secret). It is empty when there is none.
 	HostSecret(ctx context.Context, name string) ([]byte, error)
 	PutHostSecret(ctx context.Context, name string, sealed []byte) error
+}
+
+// WorkStore keeps what is to be done over a long time: rollouts and schedules.
+type WorkStore interface {
+	// Rollouts are all, newest first.
+	Rollouts(ctx context.Context) ([]Rollout, error)
+	// Rollout is ErrNotFound when there is none of that ID.
+	Rollout(ctx context.Context, id string) (Rollout, error)
+	PutRollout(ctx context.Context, r Rollout) error
+	// Schedules are all, by name.
+	Schedules(ctx context.Context) ([]Schedule, error)
+	PutSchedule(ctx context.Context, s Schedule) error
+	DeleteSchedule(ctx context.Context, name string) error
 }
 
 // SettingStore keeps small values that belong to the whole installation.

@@ -36,6 +36,8 @@ var packages = []row{
 	{"inventory", "", ""},
 	{"inventory/lifecycle", foundation, ""},
 	{"inventory/seed", "inventory", ""},
+	{"inventory/query", "inventory", ""},
+	{"inventory/rollout", "inventory inventory/query inventory/lifecycle", "lifecycle: a rollout's orders are its orders"},
 	{"inventory/guest", "inventory inventory/seed inventory/secret", "secret: the phone-home's token is a signed statement"},
 	{"inventory/why", "inventory", ""},
 	{"inventory/journal", "inventory", ""},
@@ -75,7 +77,6 @@ var packages = []row{
 
 // planned rows hold as soon as there is such a package.
 var planned = []row{
-	{"inventory/query", "inventory", ""},
 	{"inventory/rack", "inventory inventory/query", ""},
 	{"inventory/job", "inventory", ""},
 	{"inventory/sqlstore/river", "inventory inventory/job inventory/sqlstore", ""},

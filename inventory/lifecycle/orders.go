@@ -211,6 +211,31 @@ func imageByDigest(ctx context.Context, x inventory.Tx, ref inventory.ImageRef) 
 	return found[0], nil
 }
 
+// Redeploy orders another version of an image onto a machine that was deployed before, or
+// is being deployed; all else that was asked of it stays.
+func (l *Lifecycle) Redeploy(ctx context.Context, name, image, by string) (*inventory.Machine, error) {
+	return l.edit(ctx, name, func(c *change) error {
+		if err := mayWrite(c.m); err != nil {
+			return err
+		}
+		found, err := ResolveImage(ctx, c.x, image)
+		if err != nil {
+			return err
+		}
+		s := c.m.Spec
+		o := DeployOrder{Image: image, Hostname: s.Hostname, Disk: s.Disk, Overwrite: s.Overwrite, Verify: s.Verify, SSHKeys: s.SSHKeys,
+			Addresses: s.Addresses, NetworkFirst: s.NetworkFirst, By: by}
+		if err := c.checkFit(o, found); err != nil {
+			return err
+		}
+		if o.UserData, err = c.x.UserData(ctx, c.m.ID); err != nil {
+			return err
+		}
+		c.order(o, found)
+		return c.err
+	})
+}
+
 // Release wipes a machine and puts it back among the ready ones.
 func (l *Lifecycle) Release(ctx context.Context, name, by string) (*inventory.Machine, error) {
 	return l.edit(ctx, name, func(c *change) error {

@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(testing.TB) inventory.Store) {
 		"view sees no writes":   viewIsSnapshot,
 		"catalog":               catalog,
 		"hosts":                 hosts,
+		"work":                  work,
 		"delete takes children": deleteTakesChildren,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
