@@ -46,7 +46,7 @@ var packages = []row{
 	{"inventory/sqlstore", "inventory inventory/job inventory/query", ""},
 	{"inventory/storetest", "inventory", ""},
 	{"inventory/api", "inventory inventory/query", ""},
-	{"inventory/api/rest", foundation + "inventory/api inventory/auth inventory/lifecycle inventory/rack inventory/why", ""},
+	{"inventory/api/rest", foundation + "inventory/api inventory/auth inventory/lifecycle inventory/rollout inventory/rack inventory/why", ""},
 	{"images", foundation + "images/master", ""},
 	{"images/master", "", ""},
 	{"images/sign", "inventory", ""},

@@ -18,7 +18,7 @@ import (
 )
 
 func (a *app) image() *cobra.Command {
-	return group("image", "Golden images: list, build, import", a.imageList(), a.imageShow(), a.imageBuild(), a.imageImport())
+	return group("image", "Golden images: list, build, import", a.imageList(), a.imageShow(), a.imageBuild(), a.imageImport(), a.imageRollout(), a.imageRollouts())
 }
 
 func (a *app) imageList() *cobra.Command {

@@ -31,7 +31,7 @@ func (a *app) machine() *cobra.Command {
 }
 
 func (a *app) machineList() *cobra.Command {
-	var watch bool
+	var watch, old bool
 	cmd := &cobra.Command{Use: "list", Short: "List machines", Args: none(), RunE: func(cmd *cobra.Command, _ []string) error {
 		c, err := a.client()
 		if err != nil {
@@ -42,11 +42,24 @@ func (a *app) machineList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return list(a, ms, machineColumns(time.Now()))
+			columns := machineColumns(time.Now())
+			if old {
+				now, err := newest(ctx, c)
+				if err != nil {
+					return err
+				}
+				ms = outdated(ms, now)
+				columns = append(columns, column[inventory.Machine]{"NEWEST", false, func(m inventory.Machine) string {
+					image, _ := newer(m, now)
+					return strings.TrimSpace(image.Version + " " + shortDigest(image.Digest, false))
+				}})
+			}
+			return list(a, ms, columns)
 		}
 		return a.watched(cmd.Context(), c, watch, show)
 	}}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show again whenever something changes")
+	cmd.Flags().BoolVar(&old, "outdated", false, "only machines whose image has a newer version than they run")
 	return cmd
 }
 

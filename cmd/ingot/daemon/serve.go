@@ -28,6 +28,7 @@ import (
 	"ingot/inventory/guest"
 	"ingot/inventory/journal"
 	"ingot/inventory/lifecycle"
+	"ingot/inventory/rollout"
 	"ingot/inventory/secret"
 	"ingot/inventory/sqlstore"
 	"ingot/pxe"
@@ -56,6 +57,7 @@ type Daemon struct {
 	guests    *guests
 	offers    *offers
 	lifecycle *lifecycle.Lifecycle
+	rollouts  *rollout.Runner
 	table     *netboot.Table
 	recorder  *netboot.Recorder
 	boot      *pxe.Server
@@ -186,6 +188,7 @@ func (d *Daemon) openDecisions(ctx context.Context) error {
 	d.lifecycle = lifecycle.New(d.store, map[inventory.Kind]lifecycle.Executor{inventory.KindMetal: metal.Executor{}, inventory.KindVM: d.fleet}, d.now,
 		d.log.With("component", "lifecycle"))
 	d.lifecycle.Limits = d.cfg.Limits.lifecycle()
+	d.rollouts = &rollout.Runner{Store: d.store, Orders: d.lifecycle, Now: d.now, Log: d.log.With("component", "rollout")}
 	d.table = netboot.NewTable(netboot.Config{HTTPPort: d.cfg.Machine.advertised(), TLSPort: d.cfg.Machine.TLSPort, Pin: pin,
 		Discover: d.cfg.Discover, KernelArgs: d.cfg.KernelArgs})
 	d.recorder = netboot.NewRecorder(d.table, d.store, d.now, d.log.With("component", "netboot"))
@@ -300,7 +303,7 @@ func (d *Daemon) agentHandler() http.Handler {
 }
 
 func (d *Daemon) adminHandler() http.Handler {
-	s := &rest.Server{Store: d.store, Lifecycle: d.lifecycle, Tokens: d.tokens, Images: d.images, Hosts: hostDesk{d}, Logs: d.journal, Now: d.now,
+	s := &rest.Server{Store: d.store, Lifecycle: d.lifecycle, Tokens: d.tokens, Images: d.images, Rollouts: d.rollouts, Hosts: hostDesk{d}, Logs: d.journal, Now: d.now,
 		Log:     d.log.With("component", "api"),
 		Version: api.Version{Version: d.version, Inventory: d.id, Started: d.started}, NetworksChanged: d.networks.apply, DHCPNow: d.networks.mode}
 	mux := http.NewServeMux()
@@ -344,6 +347,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	g.Go(func() error { return d.guests.run(ctx) })
 	g.Go(func() error { return d.offers.run(ctx) })
 	g.Go(func() error { return d.fleet.Run(ctx) })
+	g.Go(func() error { return d.rollouts.Run(ctx) })
 	g.Go(func() error {
 		return d.images.rescan(ctx, func(err error) { d.log.Error("rescan images", "err", err) })
 	})

@@ -16,6 +16,7 @@ import (
 	"ingot/inventory/api"
 	"ingot/inventory/auth"
 	"ingot/inventory/lifecycle"
+	"ingot/inventory/rollout"
 )
 
 // Images does the long work on images.
@@ -35,6 +36,7 @@ type Server struct {
 	Lifecycle *lifecycle.Lifecycle
 	Tokens    *auth.Tokens
 	Images    Images
+	Rollouts  *rollout.Runner
 	Hosts     Hosts
 	Logs      Logs
 	Version   api.Version
@@ -58,6 +60,7 @@ func (s *Server) Handler() http.Handler {
 	s.catalog(h)
 	s.hosts(h)
 	s.vms(h)
+	s.rollouts(h)
 	mux.HandleFunc("GET /api/v1/events", s.events)
 	mux.HandleFunc("GET /api/v1/machines/{name}/log", s.machineLog)
 	mux.HandleFunc("POST /api/v1/hosts/{name}/selftest", s.testHost)
