@@ -69,7 +69,7 @@ var packages = []row{
 	{"pxe/netboot", "inventory", ""},
 	{"pxe/bootfiles", "", ""},
 	{"pxe/agentapi", "inventory", ""},
-	{"pxe/agent/...", "inventory images/master pxe/agentapi pxe/agent/...", ""},
+	{"pxe/agent/...", "inventory images/master images/sign pxe/agentapi pxe/agent/...", "images/sign: the agent checks signatures"},
 	{"pxe/metal", foundation + "pxe/agentapi pxe/bmc", ""},
 	{"pxe/lab", "hypervisor/qemu pxe/bmc/sim", ""},
 	{"test/...", "inventory/... images/... hypervisor/... pxe/... cmd/ingot/daemon test/...", ""},

@@ -25,6 +25,19 @@ func LoadKeys(names []string) (Keys, error) {
 	return keys, nil
 }
 
+// ParseKeys reads keys as [ParseKey] does.
+func ParseKeys(texts []string) (Keys, error) {
+	var keys Keys
+	for _, text := range texts {
+		k, err := ParseKey(text)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
+}
+
 // maxSignatureBytes bounds a signature; minisign's comments are below 8 KiB.
 const maxSignatureBytes = 16 << 10
 

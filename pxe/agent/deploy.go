@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ingot/images/master"
+	"ingot/images/sign"
 	"ingot/inventory"
 	"ingot/pxe/agent/signature"
 	"ingot/pxe/agentapi"
@@ -55,7 +56,27 @@ func (a *Agent) manifest(ctx context.Context, d *agentapi.Deploy) (*master.Manif
 	if err != nil {
 		return nil, fmt.Errorf("manifest of %s: %w", d.Image, err)
 	}
-	return master.ParseManifestDigest(doc, want)
+	m, err := master.ParseManifestDigest(doc, want)
+	if err != nil {
+		return nil, err
+	}
+	return m, trusted(d, doc)
+}
+
+// trusted refuses an image that none of the order's keys has signed.
+func trusted(d *agentapi.Deploy, manifest []byte) error {
+	keys, err := sign.ParseKeys(d.TrustedKeys)
+	if err != nil {
+		return refuse("order: %v", err)
+	}
+	signatures := map[string][]byte{}
+	for i, s := range d.Signatures {
+		signatures[fmt.Sprint(i)] = []byte(s)
+	}
+	if err := keys.Trust(manifest, signatures); err != nil {
+		return refuse("%s: %v", d.Image, err)
+	}
+	return nil
 }
 
 // disk is an open disk.

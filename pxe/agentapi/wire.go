@@ -71,6 +71,10 @@ type Deploy struct {
 	NetworkFirst bool               `json:"networkFirst,omitempty"`
 	// Machine is recorded in the marker on the disk.
 	Machine string `json:"machine"`
+	// TrustedKeys are minisign public keys, of one of which the manifest must have a
+	// signature among Signatures (base64's text form); none asks for no signature.
+	TrustedKeys []string `json:"trustedKeys,omitempty"`
+	Signatures  []string `json:"signatures,omitempty"`
 	// Seed is the CIDATA file system, through PackSeed; nil when the image has no use for
 	// one.
 	Seed []byte `json:"seed,omitempty"`

@@ -21,6 +21,11 @@ func (o *Orders) deploy(ctx context.Context, x inventory.Tx, m *inventory.Machin
 		ManifestPath: "/images/" + image.Digest + "/manifest.json", DataPath: "/images/" + image.Digest + "/data",
 		Disk: m.Spec.Disk, Overwrite: m.Spec.Overwrite, Verify: m.Spec.Verify, NetworkFirst: m.Spec.NetworkFirst, Machine: m.ID,
 	}
+	if o.Trust != nil {
+		if d.TrustedKeys, d.Signatures, err = o.Trust(image.Digest); err != nil {
+			return nil, err
+		}
+	}
 	if image.FirstBoot == "none" {
 		return d, nil
 	}

@@ -19,6 +19,9 @@ type Orders struct {
 	// PhoneHomeURL is where the installed system of a generation reports; local is the
 	// server's address that the agent talks to.
 	PhoneHomeURL func(local netip.Addr, machine string, generation int64) string
+	// Trust returns the keys that images must be signed by, and an image's signatures; nil
+	// asks for none.
+	Trust func(digest string) (keys, signatures []string, err error)
 }
 
 var _ agentapi.Orders = (*Orders)(nil)
