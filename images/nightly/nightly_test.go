@@ -42,6 +42,12 @@ func newNight(t *testing.T, plans ...nightly.Plan) *night {
 	return &night{t: t, store: store, plans: plans, logs: map[string]*strings.Builder{}, now: time.Date(2026, 11, 28, 1, 59, 0, 0, time.UTC)}
 }
 
+func (n *night) pass(d time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.now = n.now.Add(d)
+}
+
 func (n *night) clock() time.Time {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -66,9 +72,7 @@ func (n *night) server() (s *nightly.Scheduler, tick func(time.Duration), stop f
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
 	tick = func(d time.Duration) {
-		n.mu.Lock()
-		n.now = n.now.Add(d)
-		n.mu.Unlock()
+		n.pass(d)
 		for range 2 { // the second is taken when the first one's runs are over
 			select {
 			case ticks <- n.clock():
@@ -198,7 +202,7 @@ func TestDown(t *testing.T) {
 	_, tick, stop := n.server()
 	tick(0)
 	stop()
-	n.now = n.now.Add(10 * time.Hour)
+	n.pass(10 * time.Hour)
 	s, tick, stop := n.server()
 	go tick(0)
 	<-began
@@ -209,7 +213,7 @@ func TestDown(t *testing.T) {
 		t.Errorf("while it runs: %v", err)
 	}
 	stop()
-	n.now = n.now.Add(time.Minute)
+	n.pass(time.Minute)
 	_, tick, stop = n.server()
 	done := make(chan bool)
 	go func() { tick(0); close(done) }()
