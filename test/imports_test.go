@@ -37,6 +37,7 @@ var packages = []row{
 	{"inventory/lifecycle", foundation, ""},
 	{"inventory/seed", "inventory", ""},
 	{"inventory/query", "inventory", ""},
+	{"inventory/webhook", "inventory", ""},
 	{"inventory/rollout", "inventory inventory/query inventory/lifecycle", "lifecycle: a rollout's orders are its orders"},
 	{"inventory/guest", "inventory inventory/seed inventory/secret", "secret: the phone-home's token is a signed statement"},
 	{"inventory/why", "inventory", ""},
