@@ -35,6 +35,9 @@ type Config struct {
 	Machine    Machine   `yaml:"machine" mapstructure:"machine"`
 	Log        Log       `yaml:"log" mapstructure:"log"`
 	Limits     Limits    `yaml:"limits" mapstructure:"limits"`
+	Images     Images    `yaml:"images" mapstructure:"images"`
+	Nightly    []Nightly `yaml:"nightly" mapstructure:"nightly"`
+	Webhooks   []Webhook `yaml:"webhooks" mapstructure:"webhooks"`
 	Networks   []Network `yaml:"networks" mapstructure:"networks"`
 }
 
@@ -126,6 +129,7 @@ var defaults = map[string]any{
 	"data": "/var/lib/ingot", "database": "", "interfaces": []string{}, "dhcp": "", "discover": true, "local_host": true, "kernel_args": "console=tty0 console=ttyS0,115200 panic=30",
 	"admin.listen": "127.0.0.1:7470", "machine.http_port": 7480, "machine.advertised_http_port": 0, "machine.url": "", "machine.tls_port": 7443, "machine.offer_port": 7444, "machine.netconsole_port": 6666,
 	"log.level": "info", "log.format": "text",
+	"images.signing_key": "", "images.signing_password_file": "", "images.trusted_keys": []string{}, "images.quota": "", "images.keep": 3, "images.grace": 24 * time.Hour, "images.collect": true,
 	"limits.silent": lifecycle.DefaultLimits.Silent, "limits.boot": lifecycle.DefaultLimits.Boot, "limits.first_boot": lifecycle.DefaultLimits.FirstBoot,
 }
 
@@ -164,7 +168,7 @@ func (c *Config) check() error {
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		return bad("log.format", "%q (want text or json)", c.Log.Format)
 	}
-	return errors.Join(c.Machine.check(), c.Limits.check())
+	return errors.Join(c.Machine.check(), c.Limits.check(), c.Images.check())
 }
 
 func (m Machine) check() error {

@@ -67,15 +67,52 @@ func readFile(v *viper.Viper, file string) error {
 	if err := dec.Decode(&strict); !errors.Is(err, io.EOF) {
 		return inventory.Invalid("configuration file %s: there is a second document after ---: only one is read", file)
 	}
-	for i, n := range strict.Networks {
-		if _, err := n.Inventory(); err != nil {
-			return fmt.Errorf("configuration file %s: line %d: %w", file, networkLine(data, i), err)
-		}
+	if err := checkEntries(file, data, strict); err != nil {
+		return err
 	}
 	v.SetConfigFile(file)
 	v.SetConfigType("yaml")
 	if err := v.ReadConfig(bytes.NewReader(data)); err != nil {
 		return inventory.Invalid("configuration file %s: %v", file, err)
+	}
+	return nil
+}
+
+// checkEntries checks the entries of lists, whose errors name the line.
+func checkEntries(file string, data []byte, c Config) error {
+	at := func(list string, i int, err error) error {
+		if err == nil {
+			return nil
+		}
+		return fmt.Errorf("configuration file %s: line %d: %w", file, entryLine(data, list, i), err)
+	}
+	for i, n := range c.Networks {
+		_, err := n.Inventory()
+		if err := at("networks", i, err); err != nil {
+			return err
+		}
+	}
+	names := map[string]bool{}
+	for i, n := range c.Nightly {
+		_, err := n.plan()
+		if err == nil && names[n.Name] {
+			err = inventory.Invalid("nightly %s is there twice", n.Name)
+		}
+		names[n.Name] = true
+		if err := at("nightly", i, err); err != nil {
+			return err
+		}
+	}
+	clear(names)
+	for i, w := range c.Webhooks {
+		err := w.hook().Check()
+		if err == nil && names[w.Name] {
+			err = inventory.Invalid("webhook %s is there twice", w.Name)
+		}
+		names[w.Name] = true
+		if err := at("webhooks", i, err); err != nil {
+			return err
+		}
 	}
 	return nil
 }

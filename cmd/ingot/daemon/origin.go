@@ -58,15 +58,13 @@ func keyLine(data []byte, key string) int {
 	return line
 }
 
-// networkLine finds the line of the i-th network.
-func networkLine(data []byte, i int) int {
-	var doc struct {
-		Networks []yaml.Node `yaml:"networks"`
-	}
-	if yaml.Unmarshal(data, &doc) != nil || i >= len(doc.Networks) {
+// entryLine finds the line of the i-th entry of a list.
+func entryLine(data []byte, list string, i int) int {
+	var doc map[string]yaml.Node
+	if yaml.Unmarshal(data, &doc) != nil || i >= len(doc[list].Content) {
 		return 0
 	}
-	return doc.Networks[i].Line
+	return doc[list].Content[i].Line
 }
 
 // undecoded names the variable whose text can't become what its key holds; the file was

@@ -31,6 +31,7 @@ import (
 	"ingot/inventory/rollout"
 	"ingot/inventory/secret"
 	"ingot/inventory/sqlstore"
+	"ingot/inventory/webhook"
 	"ingot/pxe"
 	"ingot/pxe/agentapi"
 	"ingot/pxe/metal"
@@ -333,6 +334,10 @@ func (d *Daemon) run(ctx context.Context) error {
 			return err
 		}
 	}
+	hooks, err := d.cfg.hooks()
+	if err != nil {
+		return err
+	}
 	seq, err := d.table.Load(ctx, d.store)
 	if err != nil {
 		return err
@@ -348,6 +353,8 @@ func (d *Daemon) run(ctx context.Context) error {
 	g.Go(func() error { return d.offers.run(ctx) })
 	g.Go(func() error { return d.fleet.Run(ctx) })
 	g.Go(func() error { return d.rollouts.Run(ctx) })
+	posts := &webhook.Sender{Store: d.store, Hooks: hooks, Client: webhook.NewClient(), After: time.After, Log: d.log.With("component", "webhook")}
+	g.Go(func() error { return ended(ctx, posts.Run(ctx)) })
 	g.Go(func() error {
 		return d.images.rescan(ctx, func(err error) { d.log.Error("rescan images", "err", err) })
 	})
