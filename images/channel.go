@@ -11,9 +11,15 @@ import (
 	"slices"
 	"strings"
 
-	"ingot/images/master"
 	"ingot/inventory"
 )
+
+// point is a channel as its file has it: with the reason of its last move, which the
+// history may not have yet (see [Store.MoveChannel]).
+type point struct {
+	inventory.Channel
+	Why string `json:"why,omitempty"`
+}
 
 // Channels returns all channels, by name and channel.
 func (s *Store) Channels(ctx context.Context) ([]inventory.Channel, error) {
@@ -30,17 +36,19 @@ func (s *Store) Channels(ctx context.Context) ([]inventory.Channel, error) {
 		if !ok || strings.HasPrefix(name, ".") {
 			continue
 		}
-		channels, err := s.readChannels(name)
+		points, err := s.readChannels(name)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, channels...)
+		for _, p := range points {
+			list = append(list, p.Channel)
+		}
 	}
 	return list, nil
 }
 
 // readChannels returns the channels of a name, none when it has no file.
-func (s *Store) readChannels(name string) ([]inventory.Channel, error) {
+func (s *Store) readChannels(name string) ([]point, error) {
 	path := filepath.Join(s.channels(), name+".json")
 	document, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -49,69 +57,84 @@ func (s *Store) readChannels(name string) ([]inventory.Channel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read channels: %w", err)
 	}
-	var channels []inventory.Channel
-	if err := json.Unmarshal(document, &channels); err != nil {
+	var points []point
+	if err := json.Unmarshal(document, &points); err != nil {
 		return nil, fmt.Errorf("read channels %s: %w", path, err)
 	}
-	return channels, nil
+	return points, nil
 }
 
 func (s *Store) channelDigest(ref inventory.ImageRef) (string, error) {
-	channels, err := s.readChannels(ref.Name)
+	points, err := s.readChannels(ref.Name)
 	if err != nil {
 		return "", err
 	}
-	for _, c := range channels {
-		if c.Channel == ref.Channel {
-			return c.Digest, nil
+	for _, p := range points {
+		if p.Channel.Channel == ref.Channel {
+			return p.Digest, nil
 		}
 	}
 	return "", inventory.NotFound("image", ref.String())
 }
 
-// MoveChannel points NAME:CHANNEL to a stored image of that name. Moving it to
-// where it points changes nothing.
-func (s *Store) MoveChannel(ctx context.Context, name, channel, digest string) (inventory.Channel, error) {
+// MoveChannel points NAME:CHANNEL to a stored image of that name, and writes down why.
+// Moving it to where it points changes nothing.
+func (s *Store) MoveChannel(ctx context.Context, name, channel, digest, why string) (inventory.Channel, error) {
 	ref := inventory.ImageRef{Name: name, Channel: channel}
 	if err := errors.Join(inventory.CheckImageName(name), inventory.CheckName(channel)); err != nil {
 		return inventory.Channel{}, err
 	}
-	d, err := master.ParseDigest(digest)
-	if err != nil {
-		return inventory.Channel{}, fmt.Errorf("move channel %s: %w: %w", ref, err, inventory.ErrInvalid)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	image, err := readImage(s.blob(d))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && image.Name != name {
-		return inventory.Channel{}, inventory.NotFound("image", name+"@"+digest)
-	}
+	d, err := parse("move channel "+ref.String(), digest)
 	if err != nil {
 		return inventory.Channel{}, err
 	}
-	channels, err := s.readChannels(name)
-	if err != nil {
-		return inventory.Channel{}, err
-	}
-	moved := inventory.Channel{Name: name, Channel: channel, Digest: digest, Moved: s.now().UTC()}
-	at := slices.IndexFunc(channels, func(c inventory.Channel) bool { return c.Channel == channel })
-	switch {
-	case at < 0:
-		channels = append(channels, moved)
-	case channels[at].Digest == digest:
-		return channels[at], nil
-	default:
-		channels[at] = moved
-	}
-	slices.SortFunc(channels, func(a, b inventory.Channel) int { return strings.Compare(a.Channel, b.Channel) })
-	if err := s.writeChannels(name, channels); err != nil {
-		return inventory.Channel{}, fmt.Errorf("move channel %s: %w", ref, err)
-	}
-	return moved, ctx.Err()
+	var moved inventory.Channel
+	err = s.locked(ctx, func() error {
+		image, err := readImage(s.blob(d))
+		if errors.Is(err, fs.ErrNotExist) || err == nil && image.Name != name {
+			return inventory.NotFound("image", name+"@"+digest)
+		}
+		if err != nil {
+			return err
+		}
+		moved, err = s.move(point{inventory.Channel{Name: name, Channel: channel, Digest: digest, Moved: s.now().UTC()}, why})
+		if err != nil {
+			return fmt.Errorf("move channel %s: %w", ref, err)
+		}
+		return nil
+	})
+	return moved, err
 }
 
-func (s *Store) writeChannels(name string, channels []inventory.Channel) error {
-	document, err := json.MarshalIndent(channels, "", " ")
+// move writes the channel first: it is the truth. When the machine stops before the
+// history has it, the next move or reader adds it.
+func (s *Store) move(to point) (inventory.Channel, error) {
+	points, err := s.readChannels(to.Name)
+	if err != nil {
+		return to.Channel, err
+	}
+	history, err := s.mendHistory(to.Name, points)
+	if err != nil {
+		return to.Channel, err
+	}
+	at := slices.IndexFunc(points, func(p point) bool { return p.Channel.Channel == to.Channel.Channel })
+	switch {
+	case at < 0:
+		points = append(points, to)
+	case points[at].Digest == to.Digest:
+		return points[at].Channel, nil
+	default:
+		points[at] = to
+	}
+	slices.SortFunc(points, func(a, b point) int { return strings.Compare(a.Channel.Channel, b.Channel.Channel) })
+	if err := s.writeChannels(to.Name, points); err != nil {
+		return to.Channel, err
+	}
+	return to.Channel, s.appendHistory(to.Name, history, to.asMove())
+}
+
+func (s *Store) writeChannels(name string, points []point) error {
+	document, err := json.MarshalIndent(points, "", " ")
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"ingot/images/master"
 	"ingot/inventory"
@@ -39,40 +44,79 @@ var convertOptions = map[Format]string{
 // unpacked, converted, read back and compared. Two callers wait for one conversion. A
 // format that no hypervisor takes is inventory.ErrInvalid.
 func (s *Store) Derive(ctx context.Context, digest string, format Format) (Derived, error) {
-	if _, ok := convertOptions[format]; !ok {
-		return Derived{}, inventory.Invalid("image format %q (want qcow2, vmdk or vhdx)", format)
+	all, err := s.DeriveAll(ctx, digest, format)
+	if err != nil {
+		return Derived{}, err
+	}
+	return all[0], nil
+}
+
+// DeriveAll is Derive for several formats, in their order: what is missing is made from
+// one unpacking, side by side.
+func (s *Store) DeriveAll(ctx context.Context, digest string, formats ...Format) ([]Derived, error) {
+	for _, format := range formats {
+		if _, ok := convertOptions[format]; !ok {
+			return nil, inventory.Invalid("image format %q (want qcow2, vmdk or vhdx)", format)
+		}
 	}
 	m, err := s.Open(digest)
 	if err != nil {
-		return Derived{}, err
+		return nil, err
 	}
-	defer m.Close()
-	done, err := s.deriving.enter(ctx, digest+string(format))
+	all, err := s.deriveInTurn(ctx, m, digest, formats)
+	if err := errors.Join(err, m.Close()); err != nil {
+		return nil, fmt.Errorf("make %v of image %s: %w", formats, digest, err)
+	}
+	return all, nil
+}
+
+func (s *Store) deriveInTurn(ctx context.Context, m *Master, digest string, formats []Format) ([]Derived, error) {
+	done, err := s.deriving.enter(ctx, digest)
 	if err != nil {
-		return Derived{}, err
+		return nil, err
 	}
 	defer done()
-	dir := s.derived(digest, format)
-	d, err := readDerived(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		d, err = s.derive(ctx, m, dir, format)
+	all := make([]Derived, len(formats))
+	var missing []Format
+	for i, format := range formats {
+		all[i], err = s.readDerived(s.derived(digest, format))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			if !slices.Contains(missing, format) {
+				missing = append(missing, format)
+			}
+		case err != nil:
+			return nil, err
+		}
 	}
-	if err != nil {
-		return d, fmt.Errorf("make %s of image %s: %w", format, digest, err)
+	if len(missing) == 0 {
+		return all, nil
 	}
-	return d, nil
+	if err := s.guard(ctx, func(ctx context.Context) error { return s.derive(ctx, m, digest, missing) }); err != nil {
+		return nil, err
+	}
+	for i, format := range formats {
+		if all[i], err = s.readDerived(s.derived(digest, format)); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 func (s *Store) derived(digest string, format Format) string {
-	return filepath.Join(s.dir, "derived", digest[len("sha256:"):]+"."+string(format))
+	return filepath.Join(s.allDerived(), digest[len("sha256:"):]+"."+string(format))
 }
 
 const derivedName = "derived.json"
 
-func readDerived(dir string) (Derived, error) {
+// readDerived reads what is there, and notes when: see [Store.SetQuota].
+func (s *Store) readDerived(dir string) (Derived, error) {
 	var d Derived
 	text, err := os.ReadFile(filepath.Join(dir, derivedName))
 	if err != nil {
+		return d, err
+	}
+	if err := os.Chtimes(filepath.Join(dir, derivedName), s.now(), s.now()); err != nil {
 		return d, err
 	}
 	if err := json.Unmarshal(text, &d); err != nil {
@@ -86,27 +130,35 @@ func readDerived(dir string) (Derived, error) {
 	return d, err
 }
 
-func (s *Store) derive(ctx context.Context, m *Master, dir string, format Format) (d Derived, err error) {
-	st, err := s.newStaging()
+func (s *Store) derive(ctx context.Context, m *Master, digest string, formats []Format) (err error) {
+	st, err := s.newStaging(ctx, nil)
 	if err != nil {
-		return d, err
+		return err
 	}
 	defer func() { err = errors.Join(err, st.discard()) }()
-	raw, out := st.path("raw"), st.path("out")
-	if err := os.Mkdir(out, 0o755); err != nil {
-		return d, err
-	}
+	raw := st.path("raw")
 	if err := unpack(ctx, m, raw); err != nil {
-		return d, err
+		return err
 	}
-	disk := filepath.Join(out, "disk")
-	if err := export(ctx, format, raw, disk, m.Manifest.LogicalBytes); err != nil {
-		return d, err
+	group, ctx := errgroup.WithContext(ctx)
+	for _, format := range formats {
+		group.Go(func() error {
+			out := st.path(string(format))
+			if err := os.Mkdir(out, 0o755); err != nil {
+				return err
+			}
+			disk := filepath.Join(out, "disk")
+			if err := export(ctx, format, raw, disk, m.Manifest.LogicalBytes); err != nil {
+				return err
+			}
+			d, err := hashDerived(ctx, disk, format)
+			if err != nil {
+				return err
+			}
+			return s.keepDerived(ctx, out, s.derived(digest, format), d)
+		})
 	}
-	if d, err = hashDerived(ctx, disk, format); err != nil {
-		return d, err
-	}
-	return s.keepDerived(out, dir, d)
+	return group.Wait()
 }
 
 // unpack writes the master as a sparse raw file.
@@ -124,6 +176,11 @@ func export(ctx context.Context, format Format, raw, disk string, sizeBytes int6
 	limit := sizeBytes + sizeBytes/8 + 64<<20 // tables and headers of an incompressible disk
 	if _, err := qemuImg(ctx, limit, "convert", "-f", "raw", "-O", string(format), "-o", convertOptions[format], raw, disk); err != nil {
 		return err
+	}
+	if format == FormatVHDX {
+		if err := fillHoles(disk); err != nil {
+			return err
+		}
 	}
 	_, err := qemuImg(ctx, limit, "compare", "-f", "raw", "-F", string(format), raw, disk)
 	return err
@@ -143,23 +200,61 @@ func hashDerived(ctx context.Context, path string, format Format) (Derived, erro
 	return Derived{Format: format, SizeBytes: info.Size(), SHA256: sum.Hex(), Path: path}, errors.Join(err, f.Sync())
 }
 
+// fillHoles gives every block of a file room on the disk: Hyper-V refuses a sparse file.
+func fillHoles(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() > 0 {
+		err = unix.Fallocate(int(f.Fd()), 0, 0, info.Size())
+	}
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		err = rewrite(f, info.Size())
+	}
+	return errors.Join(err, f.Close())
+}
+
+// rewrite writes what is in the file, zeros of holes too.
+func rewrite(f *os.File, sizeBytes int64) error {
+	buf := make([]byte, 1<<20)
+	for at := int64(0); at < sizeBytes; at += int64(len(buf)) {
+		part := buf[:min(int64(len(buf)), sizeBytes-at)]
+		if _, err := f.ReadAt(part, at); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(part, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // keepDerived makes the folder part of the store; one that another process made first
-// stays.
-func (s *Store) keepDerived(out, dir string, d Derived) (Derived, error) {
+// stays, unless it is broken. Nothing is kept of an image that was deleted meanwhile.
+func (s *Store) keepDerived(ctx context.Context, out, dir string, d Derived) error {
 	text, err := json.Marshal(d)
 	if err != nil {
-		return d, err
+		return err
 	}
 	if err := errors.Join(writeSynced(filepath.Join(out, derivedName), text), syncDir(out)); err != nil {
-		return d, err
+		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := os.Rename(out, dir); err != nil && !errors.Is(err, fs.ErrExist) {
-		return d, err
-	}
-	if err := syncDir(filepath.Dir(dir)); err != nil {
-		return d, err
-	}
-	return readDerived(dir)
+	return s.locked(ctx, func() error {
+		hex, _, _ := strings.Cut(filepath.Base(dir), ".")
+		if _, err := os.Stat(filepath.Join(s.blobs(), hex)); err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				err = inventory.NotFound("image", hex)
+			}
+			return err
+		}
+		if _, err := s.readDerived(dir); err == nil {
+			return nil
+		}
+		if err := errors.Join(s.removeDerived(dir), os.Rename(out, dir)); err != nil {
+			return err
+		}
+		return syncDir(filepath.Dir(dir))
+	})
 }

@@ -1,17 +1,33 @@
 // Package images stores golden images: masters in a folder, addressed by the
-// digest of their manifest, with the document that describes them beside, and the
+// digest of their manifest, with the documents that describe them beside, and the
 // channels that point to them.
 //
 // What is on disk is the truth; the inventory mirrors it. The layout below the
 // store's folder:
 //
+//	chunks/sha256/AB/HEX            one zstd frame of a master, HEX its SHA-256; shared by all images
 //	blobs/sha256/HEX/manifest.json  the master's manifest, HEX its SHA-256
-//	blobs/sha256/HEX/data           the master's data file
-//	blobs/sha256/HEX/image.json     name, version and origin (inventory.Image)
+//	blobs/sha256/HEX/image.json     name, version and origin (inventory.Image), never changed
+//	blobs/sha256/HEX/files/NAME     documents: recipe, package list, log
+//	blobs/sha256/HEX/tests/ID/      boot tests: result.json, console log, screenshot
+//	blobs/sha256/HEX/signatures/KEY.minisig
 //	derived/HEX.FORMAT/disk         the image as qcow2, vmdk or vhdx; derived.json beside it
 //	channels/NAME.json              channel → digest
-//	tmp/                            imports under way
+//	channels/NAME.history.jsonl     each move of the channels, one JSON object a line
+//	tmp/                            imports under way, images that are deleted and still read
+//	lock                            locked by who changes what is there
+//
+// The master's data file is no file: its frames are chunks, the rest of it follows from
+// the manifest (master.Layout). Frames are cut by content, so a version stores what
+// changed since the one before.
 //
 // An image appears by one rename after everything in it is on stable storage: a
-// store never shows half an image, whenever its machine loses power.
+// store never shows half an image, and a chunk never has its name before its content,
+// whenever its machine loses power.
+//
+// Several processes and servers may share the folder. Its file system needs hard links,
+// atomic renames and flock(2) that all of them see: a local one does, NFS from version 3
+// with locking on (not nolock, not local_lock=flock), OCFS2, GFS2, CephFS. Their clocks
+// should agree to a few seconds. Versions of Ingot that keep one data file for each image
+// can't share it: NewStore converts what they left.
 package images

@@ -13,13 +13,14 @@ import (
 // Format is how an image file stores its disk.
 type Format string
 
-// The formats that can be imported.
+// The formats that can be imported and exported.
 const (
 	FormatRaw   Format = "raw"
 	FormatZstd  Format = "raw.zst"
 	FormatQcow2 Format = "qcow2"
 	FormatVMDK  Format = "vmdk"
 	FormatVHDX  Format = "vhdx"
+	FormatOVA   Format = "ova"
 )
 
 // headBytes is as much of a file as is looked at.
@@ -35,20 +36,22 @@ func detect(head []byte) (Format, error) {
 		return FormatVMDK, nil
 	case bytes.HasPrefix(head, []byte("vhdxfile")):
 		return FormatVHDX, nil
-	case bytes.HasPrefix(head, []byte{0x28, 0xB5, 0x2F, 0xFD}):
-		return FormatZstd, nil
-	case bytes.HasPrefix(head, []byte{0x1F, 0x8B}), bytes.HasPrefix(head, []byte("\xFD7zXZ")), bytes.HasPrefix(head, []byte("BZh")):
-		return "", inventory.Invalid("the file is compressed with gzip, xz or bzip2: decompress it first")
+	case len(head) >= 512 && string(head[257:262]) == "ustar":
+		return FormatOVA, nil
 	case len(head) >= 512 && head[510] == 0x55 && head[511] == 0xAA:
 		return FormatRaw, nil
 	}
-	return "", inventory.Invalid("the file is no qcow2, vmdk, vhdx or zstd, and has no boot sector: name its format when it is a raw disk")
+	return "", inventory.Invalid("the file is no qcow2, vmdk, vhdx or ova, and has no boot sector: name its format when it is a raw disk")
 }
 
 // checkHead refuses what a foreign file may reach beyond itself: qemu-img would
 // open any path that the header names.
 func checkHead(format Format, r io.ReaderAt, head []byte) error {
 	switch format {
+	case FormatRaw:
+		return checkRawHead(head)
+	case FormatVHDX:
+		return checkVHDX(r, head)
 	case FormatQcow2:
 		return checkQcow2(head)
 	case FormatVMDK:
@@ -57,10 +60,20 @@ func checkHead(format Format, r io.ReaderAt, head []byte) error {
 	return nil
 }
 
+// checkRawHead refuses a file that is no raw disk although it was called one.
+func checkRawHead(head []byte) error {
+	for magic, name := range map[string]string{"QFI\xfb": "qcow2", "KDMV": "vmdk", "vhdxfile": "vhdx"} {
+		if bytes.HasPrefix(head, []byte(magic)) {
+			return inventory.Invalid("the file is %s, not raw", name)
+		}
+	}
+	return nil
+}
+
 // checkQcow2 reads the header (QEMU docs/interop/qcow2.txt).
 func checkQcow2(head []byte) error {
-	if len(head) < 104 {
-		return inventory.Invalid("the qcow2 header is cut short")
+	if len(head) < 104 || !bytes.HasPrefix(head, []byte("QFI\xfb")) {
+		return inventory.Invalid("the file is no qcow2, or its header is cut short")
 	}
 	version := binary.BigEndian.Uint32(head[4:])
 	switch {
@@ -69,9 +82,11 @@ func checkQcow2(head []byte) error {
 	case binary.BigEndian.Uint64(head[8:]) != 0:
 		return inventory.Invalid("the qcow2 file needs a backing file: flatten it first (qemu-img convert)")
 	case binary.BigEndian.Uint32(head[32:]) != 0:
-		return inventory.Invalid("the qcow2 file is encrypted")
+		return inventory.Invalid("the qcow2 file is encrypted: decrypt it first (qemu-img convert)")
 	case version == 3 && binary.BigEndian.Uint64(head[72:])&4 != 0:
 		return inventory.Invalid("the qcow2 file keeps its data in another file: flatten it first (qemu-img convert)")
+	case binary.BigEndian.Uint32(head[60:]) != 0:
+		return inventory.Invalid("the qcow2 file has %d snapshots inside, and which state is meant is not known: flatten it first (qemu-img convert)", binary.BigEndian.Uint32(head[60:]))
 	}
 	return nil
 }

@@ -1,49 +1,127 @@
 package images
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"net/http"
-	"os"
-	"path/filepath"
 	"time"
 
 	"ingot/images/master"
+	"ingot/inventory"
 )
 
 // Handler serves /images/{digest}/manifest.json and /images/{digest}/data, with
-// ranges. Both never change, so they may be cached for ever. The data goes out
-// with sendfile(2) as long as no middleware hides the ResponseWriter's ReadFrom.
-// Who may read is the caller's matter.
+// ranges. Both never change, so they may be cached for ever. The data goes out chunk by
+// chunk with sendfile(2) as long as no middleware hides the ResponseWriter's ReadFrom.
+// Who may read is the caller's matter; what [Store.Trust] refuses is not served.
 func (s *Store) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /images/{digest}/manifest.json", func(w http.ResponseWriter, r *http.Request) {
-		s.serveFile(w, r, manifestName, "application/json")
+		s.serve(w, r, "application/json", func(m *Master) io.ReadSeeker { return bytes.NewReader(m.Document) })
 	})
 	mux.HandleFunc("GET /images/{digest}/data", func(w http.ResponseWriter, r *http.Request) {
-		s.serveFile(w, r, dataName, "application/zstd")
+		s.serve(w, r, "application/zstd", func(m *Master) io.ReadSeeker { return m.Data.reader(0) })
 	})
 	return mux
 }
 
-func (s *Store) serveFile(w http.ResponseWriter, r *http.Request, name, contentType string) {
+func (s *Store) serve(w http.ResponseWriter, r *http.Request, contentType string, content func(*Master) io.ReadSeeker) {
 	digest, err := master.ParseDigest(r.PathValue("digest"))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	f, err := os.Open(filepath.Join(s.blob(digest), name))
+	m, err := s.openServed(digest)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		http.Error(w, "no image "+digest.String(), http.StatusNotFound)
 		return
+	case errors.Is(err, inventory.ErrDenied):
+		http.Error(w, err.Error(), http.StatusForbidden)
+		return
 	case err != nil:
-		http.Error(w, "the image can't be read", http.StatusInternalServerError)
+		http.Error(w, "the image can't be read: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
-	defer f.Close()
+	defer m.Close() // nothing was written
+	body := content(m)
+	if c, ok := body.(io.Closer); ok {
+		defer c.Close()
+	}
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("ETag", `"`+digest.Hex()+`"`)
 	w.Header().Set("Cache-Control", "private, max-age=31536000, immutable")
-	http.ServeContent(w, r, "", time.Time{}, f)
+	http.ServeContent(partWriter{w}, r, "", time.Time{}, body)
+}
+
+// partWriter sends a dataReader part by part. The rest is http.ServeContent's.
+type partWriter struct{ http.ResponseWriter }
+
+// ReadFrom implements io.ReaderFrom. An error cuts the answer short of its
+// Content-Length, which the client sees.
+func (w partWriter) ReadFrom(r io.Reader) (int64, error) {
+	if limited, ok := r.(*io.LimitedReader); ok {
+		if data, ok := limited.R.(*dataReader); ok {
+			return data.sendTo(w.ResponseWriter, limited.N)
+		}
+	}
+	return io.Copy(w.ResponseWriter, r)
+}
+
+// Unwrap is for http.ResponseController.
+func (w partWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// maxServed is how many manifests stay parsed between requests: a machine asks for
+// its image in a hundred ranges.
+const maxServed = 8
+
+// served are the masters that were asked for lately, complete and parsed, newest last.
+type served struct {
+	digest master.Digest
+	master Master
+}
+
+// openServed is open, without reading what was read for the request before.
+func (s *Store) openServed(d master.Digest) (*Master, error) {
+	m, ok := s.recent(d)
+	if !ok {
+		m, err := s.open(d)
+		if err == nil {
+			s.keep(served{d, *m})
+		}
+		return m, err
+	}
+	lease, err := s.lease(d)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.trusted(d, m.Document); err != nil {
+		return nil, errors.Join(err, lease.Close())
+	}
+	m.lease = lease
+	return &m, nil
+}
+
+func (s *Store) recent(d master.Digest) (Master, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, entry := range s.served {
+		if entry.digest == d {
+			s.served = append(append(s.served[:i:i], s.served[i+1:]...), entry)
+			return entry.master, true
+		}
+	}
+	return Master{}, false
+}
+
+func (s *Store) keep(entry served) {
+	entry.master.lease = nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.served) == maxServed {
+		s.served = s.served[1:]
+	}
+	s.served = append(s.served, entry)
 }

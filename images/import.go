@@ -7,10 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"slices"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 
 	"ingot/images/master"
@@ -21,20 +20,45 @@ import (
 type ImportOptions struct {
 	// Name and Version name the image; Version is for people and may be empty.
 	Name, Version string
-	// Format is the file's; empty is found from its first bytes.
+	// Format is the disk's in the file; empty is found from its first bytes. Around it
+	// may be gzip, xz, bzip2 or zstd.
 	Format Format
 	// SHA256 is what the file must hash to; the zero value checks nothing.
 	SHA256 master.Digest
+	// MaxBytes is the largest disk; 0 is 1 TiB, and for a compressed file no more than
+	// 8 GiB and 1000 times the file, so that a small file of zeros does not take an hour.
+	MaxBytes int64
 	// Traits is what the image can do.
 	master.Traits
-	// RecipeDigest is the recipe it was built from; zero for none.
-	RecipeDigest master.Digest
-	// Channels are moved to the image once it is stored.
+	// Origin is where it comes from, for people; empty is "import of FILE".
+	Origin string
+	// RecipeDigest, InputsDigest and Builder are what it was built from and by; zero for
+	// none.
+	RecipeDigest, InputsDigest master.Digest
+	Builder                    string
+	// Files are documents that are kept beside the image, by name; FilePaths are such
+	// that are copied from a path.
+	Files     map[string][]byte
+	FilePaths map[string]string
+	// SkipUnchanged returns the newest image of the name as it is when its disk and
+	// traits are the same, and stores nothing.
+	SkipUnchanged bool
+	// Channels are moved to the image once it is stored; Why is for their history.
 	Channels []string
+	Why      string
 	// Level is the zstd level, 0 for the default.
 	Level int
 	// Progress is called from one goroutine at a time; nil is allowed.
 	Progress func(ImportProgress)
+}
+
+const defaultMaxBytes = 1 << 40
+
+func (o ImportOptions) maxBytes() int64 {
+	if o.MaxBytes > 0 {
+		return o.MaxBytes
+	}
+	return defaultMaxBytes
 }
 
 // ImportProgress counts what an import did in its step.
@@ -51,57 +75,111 @@ func (o ImportOptions) report(step string, done, total int64) {
 	}
 }
 
-// Import brings a disk file into the store: raw, zstd-compressed raw, qcow2, vmdk
-// or vhdx. An image that is there already under the same name is returned as it
-// is. It errors with inventory.ErrInvalid when the file is damaged, cut short, has
-// another hash than told, or needs other files; nothing is left behind then, nor
-// when the disk is full.
+// Import brings a disk file, or one at an http or https URL, into the store: raw, qcow2,
+// vmdk, vhdx or ova, each also compressed with gzip, xz, bzip2 or zstd. An image that is
+// there already under the same name is returned as it is. It errors with
+// inventory.ErrInvalid when the file is damaged, cut short, has another hash than told,
+// or needs other files, and with inventory.ErrConflict when the quota is used up; nothing
+// is left behind then, nor when the disk is full.
 func (s *Store) Import(ctx context.Context, path string, o ImportOptions) (image inventory.Image, err error) {
 	if err := inventory.CheckImageName(o.Name); err != nil {
 		return image, err
 	}
-	st, err := s.newStaging()
-	if err != nil {
-		return image, fmt.Errorf("import image %s: %w", o.Name, err)
-	}
-	defer func() { err = errors.Join(err, st.discard()) }()
-	image, err = s.importStaged(ctx, st, path, o)
+	err = s.guard(ctx, func(ctx context.Context) error {
+		image, err = s.importGuarded(ctx, path, o)
+		return err
+	})
 	if errors.Is(err, unix.ENOSPC) {
 		return image, fmt.Errorf("import image %s: the disk that holds %s is full; nothing was kept: free some space and try again: %w", o.Name, s.dir, err)
 	}
 	if err != nil {
-		return image, fmt.Errorf("import image %s from %s: %w", o.Name, path, err)
+		return image, fmt.Errorf("import image %s from %s: %w", o.Name, shown(path), err)
 	}
 	for _, channel := range o.Channels {
-		if _, err := s.MoveChannel(ctx, o.Name, channel, image.Digest); err != nil {
+		if _, err := s.MoveChannel(ctx, o.Name, channel, image.Digest, o.Why); err != nil {
 			return image, err
 		}
 	}
 	return image, nil
 }
 
+func (s *Store) importGuarded(ctx context.Context, path string, o ImportOptions) (image inventory.Image, err error) {
+	room, err := s.newRoom(ctx)
+	if err != nil {
+		return image, err
+	}
+	st, err := s.newStaging(ctx, room)
+	if err != nil {
+		return image, err
+	}
+	defer func() { err = errors.Join(err, st.discard()) }()
+	return s.importStaged(ctx, st, path, o)
+}
+
 func (s *Store) importStaged(ctx context.Context, st *staging, path string, o ImportOptions) (inventory.Image, error) {
-	raw, err := openRaw(ctx, st, path, o)
+	src, err := openSource(ctx, st, path, &o)
 	if err != nil {
 		return inventory.Image{}, err
 	}
-	defer raw.Close()
-	info, err := raw.Stat()
-	if err != nil {
-		return inventory.Image{}, err
-	}
-	if err := checkRaw(raw, info.Size(), o.Traits); err != nil {
-		return inventory.Image{}, err
-	}
-	manifest, err := pack(ctx, st, raw, info.Size(), o)
-	if err != nil {
+	manifest, err := pack(ctx, st, src, o)
+	if err := errors.Join(err, src.close()); err != nil {
 		return inventory.Image{}, err
 	}
 	document, err := manifest.Document()
 	if err != nil {
 		return inventory.Image{}, err
 	}
-	return s.publish(st, describe(manifest, master.DigestOf(document), o, s.now()), document)
+	image := describe(manifest, master.DigestOf(document), o, s.now())
+	if o.SkipUnchanged {
+		same, err := s.FindContent(ctx, o.Name, image.ContentDigest)
+		if err == nil && sameTraits(same, image) {
+			return same, nil
+		}
+		if err != nil && !errors.Is(err, inventory.ErrNotFound) {
+			return image, err
+		}
+	}
+	return s.publish(ctx, st, image, document, o)
+}
+
+// sameTraits compares what is beside the disk's bytes.
+func sameTraits(a, b inventory.Image) bool {
+	return slices.Equal(a.BootModes, b.BootModes) && a.FirstBoot == b.FirstBoot && a.GrowPartition == b.GrowPartition && a.LogicalSectorBytes == b.LogicalSectorBytes
+}
+
+// pack compresses the disk into the staging folder.
+func pack(ctx context.Context, st *staging, src *source, o ImportOptions) (*master.Manifest, error) {
+	write := master.WriteOptions{Traits: o.Traits, Level: o.Level, MaxBytes: o.maxBytes(),
+		Progress: func(done, total int64) { o.report("compress", done, total) }}
+	if src.stream == nil {
+		if src.sizeBytes > o.maxBytes() {
+			return nil, tooLarge(src.sizeBytes, o.maxBytes())
+		}
+		if err := checkRaw(src.disk, src.sizeBytes, o.Traits); err != nil {
+			return nil, err
+		}
+		return master.WriteFrames(ctx, src.disk, src.sizeBytes, st.put, write)
+	}
+	manifest, err := master.WriteStream(ctx, src.stream, st.put, write)
+	var fault *master.ManifestError
+	switch {
+	case errors.Is(err, master.ErrTooLarge):
+		return nil, tooLarge(o.maxBytes(), o.maxBytes())
+	case errors.As(err, &fault):
+		return nil, inventory.Invalid("the disk is cut short or not one: %v", fault)
+	case err != nil:
+		return nil, err
+	}
+	disk, err := master.NewDisk(manifest, func(i int) ([]byte, error) { return st.frame(manifest.Chunks[i].FrameSHA256) })
+	if err != nil {
+		return nil, err
+	}
+	defer disk.Close()
+	return manifest, checkRaw(disk, manifest.LogicalBytes, o.Traits)
+}
+
+func tooLarge(sizeBytes, limit int64) error {
+	return inventory.Invalid("its disk has %s or more, the limit is %s: raise it if that is meant", inventory.FormatBytes(sizeBytes), inventory.FormatBytes(limit))
 }
 
 // describe writes the image's document.
@@ -110,6 +188,7 @@ func describe(m *master.Manifest, digest master.Digest, o ImportOptions, now tim
 		Name: o.Name, Digest: digest.String(), Version: o.Version,
 		SizeBytes: m.LogicalBytes, StoredBytes: m.DataBytes, LogicalSectorBytes: m.SectorBytes,
 		FirstBoot: string(m.FirstBoot), GrowPartition: m.GrowPartition, Created: now.UTC().Truncate(time.Second),
+		ContentDigest: m.ContentDigest.String(), Origin: o.Origin, Builder: o.Builder,
 	}
 	for _, mode := range m.BootModes {
 		image.BootModes = append(image.BootModes, string(mode))
@@ -117,71 +196,10 @@ func describe(m *master.Manifest, digest master.Digest, o ImportOptions, now tim
 	if !o.RecipeDigest.IsZero() {
 		image.RecipeDigest = o.RecipeDigest.String()
 	}
+	if !o.InputsDigest.IsZero() {
+		image.InputsDigest = o.InputsDigest.String()
+	}
 	return image
-}
-
-// openRaw checks the file and returns its disk as a raw file: the file itself, or
-// one in the staging folder.
-func openRaw(ctx context.Context, st *staging, path string, o ImportOptions) (*os.File, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	format, err := inspect(ctx, f, &o)
-	if err != nil || format == FormatRaw {
-		if err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-		return f, nil
-	}
-	defer f.Close()
-	raw := st.path("raw")
-	o.report("convert", 0, 0)
-	if format == FormatZstd {
-		err = decompress(ctx, f, raw, o)
-	} else {
-		var absolute string
-		if absolute, err = filepath.Abs(path); err == nil {
-			err = convert(ctx, format, absolute, raw)
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return os.Open(raw)
-}
-
-// inspect finds the format, checks the header and the whole file's hash.
-func inspect(ctx context.Context, f *os.File, o *ImportOptions) (Format, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	if !info.Mode().IsRegular() {
-		return "", inventory.Invalid("it is no regular file")
-	}
-	head := make([]byte, headBytes)
-	n, err := f.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
-		return "", err
-	}
-	format := o.Format
-	if format == "" {
-		if format, err = detect(head[:n]); err != nil {
-			return "", err
-		}
-	}
-	if err := checkHead(format, f, head[:n]); err != nil {
-		return "", err
-	}
-	if o.SHA256.IsZero() {
-		return format, nil
-	}
-	got, err := hashFile(ctx, f, info.Size(), *o)
-	if err == nil && got != o.SHA256 {
-		err = inventory.Invalid("its SHA-256 is %s, want %s: it was changed or cut short on the way", got, o.SHA256)
-	}
-	return format, err
 }
 
 func hashFile(ctx context.Context, f *os.File, sizeBytes int64, o ImportOptions) (master.Digest, error) {
@@ -196,58 +214,6 @@ func hashFile(ctx context.Context, f *os.File, sizeBytes int64, o ImportOptions)
 		o.report("check", min(at+16<<20, sizeBytes), sizeBytes)
 	}
 	return master.Digest(h.Sum(nil)), nil
-}
-
-// decompress writes a zstd stream as a sparse raw file.
-func decompress(ctx context.Context, f *os.File, raw string, o ImportOptions) error {
-	dec, err := zstd.NewReader(f, zstd.WithDecoderMaxWindow(128<<20))
-	if err != nil {
-		return err
-	}
-	defer dec.Close()
-	out, err := os.OpenFile(raw, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	written, err := copySparse(ctx, out, dec, func(done int64) { o.report("convert", done, 0) })
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, zstd.ErrCRCMismatch) || errors.Is(err, zstd.ErrMagicMismatch) {
-		err = inventory.Invalid("the zstd file is damaged or cut short after %d bytes of the disk: %v", written, err)
-	}
-	return errors.Join(err, out.Truncate(written), out.Close())
-}
-
-// copySparse copies all of r, leaving blocks of zeros as holes.
-func copySparse(ctx context.Context, out *os.File, r io.Reader, progress func(done int64)) (int64, error) {
-	buf := make([]byte, 256<<10)
-	zeros := make([]byte, len(buf))
-	var at int64
-	for {
-		if err := ctx.Err(); err != nil {
-			return at, err
-		}
-		n, err := io.ReadFull(r, buf)
-		if at += int64(n); at > master.MaxLogicalBytes {
-			return at, inventory.Invalid("the disk is larger than %d bytes", int64(master.MaxLogicalBytes))
-		}
-		if string(buf[:n]) != string(zeros[:n]) {
-			if _, err := out.WriteAt(buf[:n], at-int64(n)); err != nil {
-				return at, err
-			}
-		}
-		if progress(at); err == io.EOF || err == io.ErrUnexpectedEOF && n > 0 && cleanEnd(r) {
-			return at, nil
-		}
-		if err != nil {
-			return at, err
-		}
-	}
-}
-
-// cleanEnd tells a stream that ended with a short block from one that was cut:
-// io.ReadFull says ErrUnexpectedEOF for both, a second read doesn't.
-func cleanEnd(r io.Reader) bool {
-	_, err := r.Read(make([]byte, 1))
-	return err == io.EOF
 }
 
 // growProbeBytes is how much larger a disk is imagined to see whether the named
@@ -279,18 +245,4 @@ func checkRaw(raw io.ReaderAt, sizeBytes int64, traits master.Traits) error {
 		return inventory.Invalid("the partition to grow: %v", err)
 	}
 	return nil
-}
-
-// pack writes the master's data file into the staging folder.
-func pack(ctx context.Context, st *staging, raw *os.File, sizeBytes int64, o ImportOptions) (*master.Manifest, error) {
-	if err := os.Mkdir(st.path("image"), 0o755); err != nil {
-		return nil, err
-	}
-	data, err := os.OpenFile(filepath.Join(st.path("image"), dataName), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	manifest, err := master.Write(ctx, raw, sizeBytes, data, master.WriteOptions{Traits: o.Traits, Level: o.Level,
-		Progress: func(done, total int64) { o.report("compress", done, total) }})
-	return manifest, errors.Join(err, data.Sync(), data.Close())
 }

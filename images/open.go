@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"ingot/images/master"
 	"ingot/inventory"
 )
@@ -17,46 +19,128 @@ type Master struct {
 	// Manifest is parsed from Document, whose SHA-256 is the image's digest.
 	Manifest *master.Manifest
 	Document []byte
-	// Data is the data file. It is a plain file, so that it can be sent with
-	// sendfile(2).
-	Data *os.File
+	// Data is the data file.
+	Data *Data
+
+	digest master.Digest
+	lease  *os.File
 }
 
-// Close closes the data file.
-func (m *Master) Close() error { return m.Data.Close() }
+// Close ends the reading. What of a deleted image was kept for it goes.
+func (m *Master) Close() error {
+	if err := m.lease.Close(); err != nil {
+		return err
+	}
+	return m.Data.store.release(m.digest)
+}
 
-// Source returns the data file as a source for [master.Apply].
-func (m *Master) Source() master.Source { return master.ReaderSource{Data: m.Data} }
+// Source returns the data file as a source for [master.Apply]. It checks the hash of
+// each chunk: one that is damaged on disk is a [*master.PermanentError].
+func (m *Master) Source() master.Source { return chunkSource{m.Data} }
+
+// Disk reads the raw disk without unpacking it whole. Close it before the master.
+func (m *Master) Disk() (*master.Disk, error) {
+	return master.NewDisk(m.Manifest, func(i int) ([]byte, error) { return m.Data.store.readChunk(i, m.Manifest.Chunks[i]) })
+}
 
 // Open opens an image by its full digest. It errors with inventory.ErrNotFound
-// when it is not there, and when the manifest or the data file was changed or cut
-// short on disk. The chunks' hashes are not checked here.
+// when it is not there, with inventory.ErrDenied when [Store.Trust] refuses it, and when
+// the manifest was changed or a chunk is missing or cut short on disk. The chunks'
+// hashes are not checked here.
 func (s *Store) Open(digest string) (*Master, error) {
 	d, err := master.ParseDigest(digest)
 	if err != nil {
 		return nil, fmt.Errorf("open image: %w: %w", err, inventory.ErrInvalid)
 	}
-	document, err := os.ReadFile(filepath.Join(s.blob(d), manifestName))
+	m, err := s.open(d)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, inventory.NotFound("image", digest)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open image: %w", err)
+		return nil, fmt.Errorf("open image %s: %w", digest, err)
+	}
+	return m, nil
+}
+
+func (s *Store) open(d master.Digest) (*Master, error) {
+	lease, err := s.lease(d)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.load(d)
+	if err == nil {
+		err = errors.Join(s.trusted(d, m.Document), s.complete(d, m.Manifest))
+	}
+	if err != nil {
+		return nil, errors.Join(err, lease.Close())
+	}
+	m.lease = lease
+	return m, nil
+}
+
+// load reads and checks the manifest.
+func (s *Store) load(d master.Digest) (*Master, error) {
+	document, err := os.ReadFile(filepath.Join(s.blob(d), manifestName))
+	if err != nil {
+		return nil, err
 	}
 	manifest, err := master.ParseManifestDigest(document, d)
 	if err != nil {
-		return nil, fmt.Errorf("open image %s: %w", digest, err)
+		return nil, err
 	}
-	data, err := os.Open(filepath.Join(s.blob(d), dataName))
+	layout, err := master.NewLayout(manifest)
 	if err != nil {
-		return nil, fmt.Errorf("open image %s: %w", digest, err)
+		return nil, err
 	}
-	info, err := data.Stat()
+	return &Master{Manifest: manifest, Document: document, Data: &Data{s, manifest, layout}, digest: d}, nil
+}
+
+// complete finds what of an image's chunks is missing.
+func (s *Store) complete(d master.Digest, m *master.Manifest) error {
+	err := s.checkChunks(m)
 	if err == nil {
-		err = manifest.CheckData(data, info.Size())
+		return nil
 	}
+	if _, statErr := os.Stat(filepath.Join(s.blob(d), oldDataName)); statErr == nil {
+		return fmt.Errorf("it is still in the old layout, and could not be converted when the store was opened: see the server's log, and start it again: %w", errors.Join(s.upgradeError(d), err))
+	}
+	return err
+}
+
+// lease marks an image as being read, for all processes: flock(2) on its manifest. It is
+// fs.ErrNotExist when the image is not there or on its way out.
+func (s *Store) lease(d master.Digest) (*os.File, error) {
+	path := filepath.Join(s.blob(d), manifestName)
+	f, err := os.Open(path)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open image %s: %w", digest, err), data.Close())
+		return nil, err
 	}
-	return &Master{manifest, document, data}, nil
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = fs.ErrNotExist
+		}
+		return nil, errors.Join(err, f.Close())
+	}
+	// It may have been deleted before the lock.
+	here, err := f.Stat()
+	there, statErr := os.Stat(path)
+	if err = errors.Join(err, statErr); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if !os.SameFile(here, there) {
+		return nil, errors.Join(fs.ErrNotExist, f.Close())
+	}
+	return f, nil
+}
+
+// trusted asks [Store.Trust].
+func (s *Store) trusted(d master.Digest, document []byte) error {
+	if s.Trust == nil {
+		return nil
+	}
+	signatures, err := s.signatures(d)
+	if err != nil {
+		return err
+	}
+	return s.Trust(document, signatures)
 }

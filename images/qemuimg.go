@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"strings"
 
-	"ingot/images/master"
 	"ingot/inventory"
 )
 
@@ -62,7 +61,7 @@ type qemuInfo struct {
 
 // convert writes the disk in a foreign file to a raw file. The format is always
 // named: qemu-img must never guess it from bytes that others wrote.
-func convert(ctx context.Context, format Format, path, raw string) error {
+func convert(ctx context.Context, format Format, path, raw string, maxBytes int64) error {
 	out, err := qemuImg(ctx, 1<<20, "info", "--output=json", "-f", string(format), path)
 	if err != nil {
 		return refused(ctx, err)
@@ -74,13 +73,15 @@ func convert(ctx context.Context, format Format, path, raw string) error {
 	switch {
 	case info.Backing != "" || info.FullBacking != "" || info.Specific.Data.DataFile != "":
 		return inventory.Invalid("the %s file needs another file: flatten it first (qemu-img convert)", format)
-	case info.VirtualSize <= 0 || info.VirtualSize > master.MaxLogicalBytes:
+	case info.VirtualSize <= 0:
 		return inventory.Invalid("the %s file claims a disk of %d bytes", format, info.VirtualSize)
+	case info.VirtualSize > maxBytes:
+		return tooLarge(info.VirtualSize, maxBytes)
 	}
 	if err := checkWhole(ctx, format, path); err != nil {
 		return err
 	}
-	_, err = qemuImg(ctx, info.VirtualSize, "convert", "-f", string(format), "-O", "raw", "-S", "32k", path, raw)
+	_, err = qemuImg(ctx, info.VirtualSize, "convert", "-f", string(format), "-O", "raw", "-S", "4k", "-W", path, raw)
 	return err
 }
 

@@ -1,38 +1,64 @@
 package images
 
 import (
-	"encoding/json"
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"ingot/images/master"
-	"ingot/inventory"
 )
 
 // staging is a folder in which an image is put together. It is locked while its
 // process lives, so that another one's sweep leaves it alone.
+//
+// Below chunks/ it has every chunk of the image: new ones, and links to those the store
+// had. A collection that runs meanwhile can pull none of them away.
 type staging struct {
-	dir  string
-	lock *os.File
+	store *Store
+	dir   string
+	lock  *os.File
+	room  *room
+
+	mu     sync.Mutex
+	chunks map[master.Digest]origin
 }
 
-func (s *Store) newStaging() (*staging, error) {
-	dir, err := os.MkdirTemp(s.temp(), "import-")
-	if err != nil {
-		return nil, err
-	}
-	lock, err := lockDir(dir)
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	return &staging{dir, lock}, nil
+// origin is where a staged chunk comes from.
+type origin byte
+
+const (
+	chunkKept  origin = iota // the store had it
+	chunkNew                 // it did not
+	chunkMends               // it had a damaged one
+)
+
+// newStaging makes a folder. room bounds what goes in; nil is no bound.
+func (s *Store) newStaging(ctx context.Context, room *room) (*staging, error) {
+	st := &staging{store: s, room: room, chunks: map[master.Digest]origin{}}
+	return st, s.locked(ctx, st.make) // or a sweep might come before the folder's lock
 }
+
+func (st *staging) make() (err error) {
+	if st.dir, err = os.MkdirTemp(st.store.temp(), stagingPrefix); err != nil {
+		return err
+	}
+	if st.lock, err = lockDir(st.dir); err == nil {
+		err = os.Mkdir(filepath.Join(st.dir, "chunks"), 0o755)
+	}
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(st.dir))
+	}
+	return nil
+}
+
+const stagingPrefix = "import-"
 
 func lockDir(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
@@ -52,82 +78,115 @@ func (st *staging) discard() error {
 
 func (st *staging) path(name string) string { return filepath.Join(st.dir, name) }
 
-// sweep removes the remains of imports whose process is gone, and what was derived from
-// images that are gone (while it was made).
-func (s *Store) sweep() error {
-	if err := s.sweepDerived(); err != nil {
+func (st *staging) chunk(d master.Digest) string { return filepath.Join(st.dir, "chunks", d.Hex()) }
+
+// put is a [master.Put]. Nothing it writes is on stable storage before [staging.sync].
+func (st *staging) put(sum master.Digest, frame []byte) error {
+	st.mu.Lock()
+	_, there := st.chunks[sum]
+	if !there {
+		st.chunks[sum] = chunkKept
+	}
+	st.mu.Unlock()
+	if there {
+		return nil
+	}
+	how, err := st.link(sum, frame)
+	if err != nil || how == chunkKept {
 		return err
 	}
-	entries, err := os.ReadDir(s.temp())
-	if err != nil {
+	if err := st.room.take(int64(len(frame))); err != nil {
 		return err
 	}
-	for _, e := range entries {
-		path := filepath.Join(s.temp(), e.Name())
-		if !e.IsDir() || strings.HasPrefix(e.Name(), "delete-") {
-			if err := os.RemoveAll(path); err != nil {
+	if err := os.WriteFile(st.chunk(sum), frame, 0o644); err != nil {
+		return err
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.chunks[sum] = how
+	return nil
+}
+
+// link links the store's chunk, and says what it has instead when that is not the frame.
+func (st *staging) link(sum master.Digest, frame []byte) (origin, error) {
+	path := st.store.chunk(sum)
+	have, err := os.ReadFile(path)
+	if err == nil && !bytes.Equal(have, frame) {
+		return chunkMends, nil
+	}
+	if err == nil {
+		err = os.Link(path, st.chunk(sum))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return chunkNew, nil // or it was collected this moment
+	}
+	return chunkKept, err
+}
+
+// frame reads a staged frame.
+func (st *staging) frame(d master.Digest) ([]byte, error) { return os.ReadFile(st.chunk(d)) }
+
+// sync returns when all that was written to the store's file system is on stable storage
+// (syncfs(2)): one call for thousands of files.
+func (st *staging) sync() error {
+	if err := unix.Syncfs(int(st.lock.Fd())); err != nil {
+		return fmt.Errorf("sync the image store: %w", err)
+	}
+	return nil
+}
+
+// keepChunks makes the new chunks the store's. They must be on stable storage: a chunk
+// never has its final name before its content.
+func (st *staging) keepChunks() error {
+	fresh := false
+	for sum, how := range st.chunks {
+		if how == chunkKept {
+			continue
+		}
+		fresh = true
+		if err := st.keep(sum, how == chunkMends); err != nil {
+			return err
+		}
+	}
+	if !fresh {
+		return nil
+	}
+	return st.sync()
+}
+
+// keep links a staged chunk to its final name; replace puts it in the place of another.
+func (st *staging) keep(sum master.Digest, replace bool) error {
+	path := st.store.chunk(sum)
+	if replace {
+		second := st.chunk(sum) + ".mend"
+		return errors.Join(os.Link(st.chunk(sum), second), os.Rename(second, path))
+	}
+	if err := os.Link(st.chunk(sum), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// putBack keeps the chunks that a collection took since. Called under the store's lock:
+// after it no collection can come before the image is published.
+func (st *staging) putBack() error {
+	back := false
+	for sum := range st.chunks {
+		if _, err := os.Lstat(st.store.chunk(sum)); !errors.Is(err, fs.ErrNotExist) {
+			if err != nil {
 				return err
 			}
 			continue
 		}
-		lock, err := lockDir(path)
-		if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(os.RemoveAll(path), lock.Close()); err != nil {
+		back = true
+		if err := st.keep(sum, false); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-func (s *Store) sweepDerived() error {
-	entries, err := os.ReadDir(filepath.Join(s.dir, "derived"))
-	if err != nil {
-		return err
+	if !back {
+		return nil
 	}
-	for _, e := range entries {
-		hex, _, _ := strings.Cut(e.Name(), ".")
-		if _, err := os.Stat(filepath.Join(s.blobs(), hex)); !errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(s.dir, "derived", e.Name())); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// publish makes the image in the folder part of the store. When the same digest is
-// there under the same name, that one stays and is returned.
-func (s *Store) publish(st *staging, image inventory.Image, manifest []byte) (inventory.Image, error) {
-	document, err := json.MarshalIndent(image, "", " ")
-	if err != nil {
-		return image, err
-	}
-	dir := st.path("image")
-	if err := errors.Join(writeSynced(filepath.Join(dir, manifestName), manifest), writeSynced(filepath.Join(dir, imageName), document), syncDir(dir)); err != nil {
-		return image, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	final := s.blob(master.DigestOf(manifest))
-	there, err := readImage(final)
-	switch {
-	case err == nil && there.Name == image.Name:
-		return there, nil
-	case err == nil:
-		return image, inventory.Conflict("the same image is stored as %q already", there.Name)
-	case !errors.Is(err, fs.ErrNotExist):
-		return image, err
-	}
-	if err := os.Rename(dir, final); err != nil {
-		return image, err
-	}
-	return image, syncDir(s.blobs())
+	return st.sync()
 }
 
 // writeSynced writes a file and returns when it is on stable storage.

@@ -11,50 +11,74 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ingot/images/master"
 	"ingot/inventory"
 )
 
-// Names of the files of an image.
+// Names of the files and folders of an image.
 const (
-	manifestName = "manifest.json"
-	dataName     = "data"
-	imageName    = "image.json"
+	manifestName     = "manifest.json"
+	imageName        = "image.json"
+	filesFolder      = "files"
+	testsFolder      = "tests"
+	signaturesFolder = "signatures"
 )
 
-// Store is a folder of images. It is safe for many goroutines; one process at a
-// time moves channels.
+// Store is a folder of images. It is safe for many goroutines, and several processes and
+// servers may share the folder.
 type Store struct {
-	dir string
-	now func() time.Time
+	// Trust, when not nil, is asked before an image is opened, served or derived. It
+	// gets the manifest document and the signatures by key, and returns an
+	// inventory.ErrDenied for what is not to be used. Set it before the store is used.
+	Trust func(document []byte, signatures map[string][]byte) error
 
-	mu sync.Mutex // serialises what renames: publish, delete, channel moves
-	// deriving is entered with digest and format.
+	dir   string
+	now   func() time.Time
+	quota atomic.Int64
+
+	turn chan struct{} // see lock
+	// deriving is entered with a digest.
 	deriving turns
+
+	mu      sync.Mutex
+	served  []served
+	upgrade map[master.Digest]error // images in the old layout, and why they still are
 }
 
 // NewStore opens the store in dir and makes the folders that are missing. Remains
-// of imports that were cut short are removed; those of a running process are not.
+// of imports that were cut short are removed; those of a running process are not. Images
+// in the old layout, one data file each, are converted: see upgradeAll.
 func NewStore(dir string) (*Store, error) {
-	s := &Store{dir: dir, now: time.Now}
-	for _, sub := range []string{s.blobs(), s.channels(), s.temp(), filepath.Join(s.dir, "derived")} {
+	s := &Store{dir: dir, now: time.Now, turn: make(chan struct{}, 1), upgrade: map[master.Digest]error{}}
+	for _, sub := range []string{s.blobs(), s.channels(), s.temp(), s.allDerived(), s.chunks()} {
 		if err := os.MkdirAll(sub, 0o755); err != nil {
 			return nil, fmt.Errorf("open image store: %w", err)
 		}
 	}
-	if err := s.sweep(); err != nil {
+	if err := errors.Join(s.makeChunkFolders(), s.locked(context.Background(), s.sweep), s.upgradeAll(context.Background())); err != nil {
 		return nil, fmt.Errorf("open image store %s: %w", dir, err)
 	}
 	return s, nil
 }
 
-func (s *Store) blobs() string    { return filepath.Join(s.dir, "blobs", "sha256") }
-func (s *Store) channels() string { return filepath.Join(s.dir, "channels") }
-func (s *Store) temp() string     { return filepath.Join(s.dir, "tmp") }
+func (s *Store) blobs() string      { return filepath.Join(s.dir, "blobs", "sha256") }
+func (s *Store) channels() string   { return filepath.Join(s.dir, "channels") }
+func (s *Store) temp() string       { return filepath.Join(s.dir, "tmp") }
+func (s *Store) allDerived() string { return filepath.Join(s.dir, "derived") }
 
 func (s *Store) blob(d master.Digest) string { return filepath.Join(s.blobs(), d.Hex()) }
+
+// parse reads the digest that a call is about.
+func parse(doing, digest string) (master.Digest, error) {
+	d, err := master.ParseDigest(digest)
+	if err != nil {
+		return d, fmt.Errorf("%s: %w: %w", doing, err, inventory.ErrInvalid)
+	}
+	return d, nil
+}
 
 // List returns all images, by name and then newest first.
 func (s *Store) List(ctx context.Context) ([]inventory.Image, error) {
@@ -82,6 +106,7 @@ func (s *Store) List(ctx context.Context) ([]inventory.Image, error) {
 	return list, nil
 }
 
+// readImage reads an image's document, and adds what came after it.
 func readImage(dir string) (inventory.Image, error) {
 	var image inventory.Image
 	document, err := os.ReadFile(filepath.Join(dir, imageName))
@@ -91,7 +116,11 @@ func readImage(dir string) (inventory.Image, error) {
 	if err := json.Unmarshal(document, &image); err != nil {
 		return image, fmt.Errorf("read image document %s: %w", filepath.Join(dir, imageName), err)
 	}
-	return image, nil
+	if image.Tests, err = readTests(dir); err != nil {
+		return image, err
+	}
+	image.Signers, err = readSigners(dir)
+	return image, err
 }
 
 // Get returns the image that a reference means: NAME (its stable channel),
@@ -139,41 +168,50 @@ func (s *Store) FindRecipe(ctx context.Context, name string, recipe master.Diges
 	return inventory.Image{}, inventory.NotFound("image of recipe", name)
 }
 
-// Delete removes an image. It is inventory.ErrBusy while a channel points to it,
-// and inventory.ErrNotFound when it is not there. Who else uses it (machines,
-// clones) the caller knows. Readers that opened it before can read on.
-func (s *Store) Delete(ctx context.Context, digest string) error {
-	d, err := master.ParseDigest(digest)
+// FindContent returns the newest image of the name whose disk has the same bytes, by its
+// [inventory.Image] ContentDigest, or inventory.ErrNotFound.
+func (s *Store) FindContent(ctx context.Context, name, contentDigest string) (inventory.Image, error) {
+	list, err := s.List(ctx)
 	if err != nil {
-		return fmt.Errorf("delete image: %w: %w", err, inventory.ErrInvalid)
+		return inventory.Image{}, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	channels, err := s.Channels(ctx)
+	for _, image := range list {
+		if image.Name == name && contentDigest != "" && image.ContentDigest == contentDigest {
+			return image, nil
+		}
+	}
+	return inventory.Image{}, inventory.NotFound("image with the same content", name)
+}
+
+// Delete removes an image, and the chunks that no other has. It is inventory.ErrBusy
+// while a channel points to it, and inventory.ErrNotFound when it is not there. Who else
+// uses it (machines, clones) the caller knows: see [Store.Plan]. Readers that opened it
+// before can read on.
+func (s *Store) Delete(ctx context.Context, digest string) error {
+	d, err := parse("delete image", digest)
 	if err != nil {
 		return err
 	}
-	for _, c := range channels {
-		if c.Digest == digest {
-			return fmt.Errorf("delete image %s: channel %s:%s points to it: %w", digest, c.Name, c.Channel, inventory.ErrBusy)
+	return s.locked(ctx, func() error {
+		channels, err := s.Channels(ctx)
+		if err != nil {
+			return err
 		}
-	}
-	trash, err := os.MkdirTemp(s.temp(), "delete-")
-	if err != nil {
-		return fmt.Errorf("delete image %s: %w", digest, err)
-	}
-	err = os.Rename(s.blob(d), filepath.Join(trash, "image"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(inventory.NotFound("image", digest), os.Remove(trash))
-	}
-	if err == nil {
-		err = syncDir(s.blobs())
-	}
-	for format := range convertOptions {
-		err = errors.Join(err, os.RemoveAll(s.derived(digest, format)))
-	}
-	if err := errors.Join(err, os.RemoveAll(trash)); err != nil {
-		return fmt.Errorf("delete image %s: %w", digest, err)
-	}
-	return nil
+		for _, c := range channels {
+			if c.Digest == digest {
+				return fmt.Errorf("delete image %s: channel %s:%s points to it: %w", digest, c.Name, c.Channel, inventory.ErrBusy)
+			}
+		}
+		err = s.discardImage(d)
+		if errors.Is(err, fs.ErrNotExist) {
+			return inventory.NotFound("image", digest)
+		}
+		if err == nil {
+			_, err = s.emptyTrash(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("delete image %s: %w", digest, err)
+		}
+		return nil
+	})
 }

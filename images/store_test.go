@@ -2,6 +2,7 @@ package images_test
 
 import (
 	"bytes"
+	cmp2 "cmp"
 	"context"
 	"errors"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -105,7 +107,7 @@ func TestImportGetDelete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.MoveChannel(ctx, "web-1", "stable", other.Digest); err != nil {
+	if _, err := store.MoveChannel(ctx, "web-1", "stable", other.Digest, "test"); err != nil {
 		t.Fatal(err)
 	}
 	if err := store.Delete(ctx, image.Digest); err != nil {
@@ -252,7 +254,7 @@ func TestImportRefuses(t *testing.T) {
 		{"raw cut short", file(disk[:4<<20]), nil},
 		{"part of a sector", file(disk[:len(disk)-100]), nil},
 		{"text", file([]byte("hello")), nil},
-		{"gzip", file([]byte{0x1F, 0x8B, 8, 0}), nil},
+		{"gzip cut short", file([]byte{0x1F, 0x8B, 8, 0}), nil},
 		{"vmdk descriptor", file([]byte("# Disk DescriptorFile\nRW 1 FLAT \"/etc/shadow\" 0\n")), nil},
 		{"qcow2 with backing file", qcow2("-b", raw, "-F", "raw"), nil},
 		{"qcow2 with data file", qcow2("-o", "data_file="+filepath.Join(t.TempDir(), "data")), nil},
@@ -282,28 +284,57 @@ func TestOpenFindsDamage(t *testing.T) {
 	ctx := context.Background()
 	for _, test := range []struct {
 		name   string
-		damage func(dir string) error
+		damage func(blob, chunk string) error
 	}{
-		{"data cut short", func(dir string) error { return os.Truncate(filepath.Join(dir, "data"), 100) }},
-		{"manifest changed", func(dir string) error {
-			return os.WriteFile(filepath.Join(dir, "manifest.json"), []byte("{}"), 0o600)
+		{"chunk cut short", func(_, chunk string) error { return os.Truncate(chunk, 100) }},
+		{"manifest changed", func(blob, _ string) error {
+			return os.WriteFile(filepath.Join(blob, "manifest.json"), []byte("{}"), 0o600)
 		}},
-		{"data gone", func(dir string) error { return os.Remove(filepath.Join(dir, "data")) }},
+		{"chunk gone", func(_, chunk string) error { return os.Remove(chunk) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			store, dir := newStore(t)
-			image, err := store.Import(ctx, rawDisk(t, 5), options())
+			disk := rawDisk(t, 5)
+			image, err := store.Import(ctx, disk, options())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := test.damage(filepath.Join(dir, "blobs", "sha256", image.Digest[7:])); err != nil {
+			if err := test.damage(filepath.Join(dir, "blobs", "sha256", image.Digest[7:]), someChunk(t, dir)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := store.Open(image.Digest); err == nil {
+			_, err = store.Open(image.Digest)
+			if err == nil {
 				t.Error("no error")
 			}
+			t.Log(err)
+			if test.name == "manifest changed" {
+				return
+			}
+			if _, err := store.Import(ctx, disk, options()); err != nil {
+				t.Fatal(err)
+			}
+			restore(t, store, image.Digest)
 		})
 	}
+}
+
+// someChunk is the largest chunk of a store.
+func someChunk(t *testing.T, dir string) string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(dir, "chunks", "sha256", "*", "*"))
+	if err != nil || len(all) == 0 {
+		t.Fatalf("no chunks: %v", err)
+	}
+	return slices.MaxFunc(all, func(a, b string) int { return cmp2.Compare(fileSize(t, a), fileSize(t, b)) })
+}
+
+func fileSize(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
 }
 
 // TestImportDiskFull imports into a file system of 1 MiB.

@@ -55,6 +55,15 @@ type Channel struct {
 	Moved   time.Time `json:"moved"`
 }
 
+// ChannelMove is one line of a channel's history.
+type ChannelMove struct {
+	Channel string    `json:"channel"`
+	Digest  string    `json:"digest"`
+	At      time.Time `json:"at"`
+	// Why it was moved, for people: "promoted from candidate", "rolled back by ann".
+	Why string `json:"why,omitempty"`
+}
+
 // ImageRef is a parsed reference: NAME, NAME:CHANNEL or NAME@DIGEST.
 type ImageRef struct {
 	Name    string

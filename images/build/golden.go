@@ -48,7 +48,7 @@ func Image(ctx context.Context, store *images.Store, r Recipe, o ImageOptions) (
 	err := Disk(ctx, r, o.Options, func(ctx context.Context, raw string, traits master.Traits) error {
 		var err error
 		image, err = store.Import(ctx, raw, images.ImportOptions{Name: r.Name, Version: o.Version, Format: images.FormatRaw,
-			Traits: traits, RecipeDigest: r.Digest(), Channels: o.Channels, Progress: o.StoreProgress})
+			Traits: traits, RecipeDigest: r.Digest(), Channels: o.Channels, Why: "built", Progress: o.StoreProgress})
 		return err
 	})
 	return image, err
@@ -56,7 +56,7 @@ func Image(ctx context.Context, store *images.Store, r Recipe, o ImageOptions) (
 
 func moveChannels(ctx context.Context, store *images.Store, image inventory.Image, channels []string) error {
 	for _, channel := range channels {
-		if _, err := store.MoveChannel(ctx, image.Name, channel, image.Digest); err != nil {
+		if _, err := store.MoveChannel(ctx, image.Name, channel, image.Digest, "built"); err != nil {
 			return err
 		}
 	}

@@ -44,6 +44,8 @@ func BenchmarkWrite(b *testing.B) {
 	for range b.N {
 		m := benchWrite(b, raw, filepath.Join(b.TempDir(), "data"))
 		b.SetBytes(m.LogicalBytes)
+		b.ReportMetric(float64(m.DataBytes), "stored-B")
+		b.ReportMetric(float64(len(m.Chunks)), "chunks")
 	}
 }
 

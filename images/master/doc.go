@@ -7,11 +7,16 @@
 // 32 KiB for each GiB. The manifest lists only the chunks that hold data: what it
 // does not list reads as zero, is never fetched, and is discarded on the target.
 //
+// Chunks are cut where the content says so (a hash of each 4 KiB block), so the same
+// files give the same frames wherever they lie on a disk, and two versions of an image
+// share all but what changed. Of the data file only these frames need to be kept: the
+// rest follows from the manifest ([NewLayout]).
+//
 // The digest of an image is the SHA-256 of its manifest document. The manifest
 // holds the SHA-256 of each raw chunk, so one digest vouches for every byte that
 // is written, for the partition that is grown and for the boot modes.
 //
-// [Write] makes a master, [Apply] puts one on a disk, [Verify] reads the disk
-// back. [ReadTable], [Table.Grow] and [Table.AddLast] fit the partition
+// [Write], [WriteFrames] and [WriteStream] make a master, [Apply] puts one on a disk, [Verify] reads the disk
+// back, [Disk] reads a master where it is. [ReadTable], [Table.Grow] and [Table.AddLast] fit the partition
 // table of a written disk to its size and make room for the seed.
 package master

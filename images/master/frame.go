@@ -45,6 +45,11 @@ func appendHoleFrame(dst []byte, n int64) []byte {
 	return dst
 }
 
+// holeFrameBytes is how long appendHoleFrame's frame of n zeros is.
+func holeFrameBytes(n int64) int64 {
+	return 10 + 4*((n+maxBlockBytes-1)/maxBlockBytes)
+}
+
 // appendSeekTable appends the skippable frame that ends a seekable file.
 func appendSeekTable(dst []byte, frames []Frame) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, skippableMagic)

@@ -96,7 +96,8 @@ type Manifest struct {
 	// DataBytes is the size of the data file.
 	DataBytes int64 `json:"dataBytes"`
 	// ContentDigest covers the raw disk alone: size, and place and hash of each
-	// chunk. Two masters of the same disk share it, however they are compressed.
+	// chunk. Two masters of the same disk that were cut by the same rule share it,
+	// however they are compressed.
 	ContentDigest Digest `json:"contentDigest"`
 	Traits
 	// Chunks are sorted by Offset and by FileOffset; they don't overlap.

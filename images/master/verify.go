@@ -75,11 +75,11 @@ func takeBuffer(free chan []byte, size int64) []byte {
 }
 
 func allZero(b []byte) bool {
-	for len(b) > len(zeroGrain) {
-		if !isZero(b[:len(zeroGrain)]) {
+	for len(b) > len(zeroBlock) {
+		if !isZero(b[:len(zeroBlock)]) {
 			return false
 		}
-		b = b[len(zeroGrain):]
+		b = b[len(zeroBlock):]
 	}
 	return isZero(b)
 }

@@ -1,0 +1,125 @@
+package master
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"sort"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// diskCacheChunks is how many chunks a [Disk] keeps unpacked.
+const diskCacheChunks = 4
+
+// Disk reads the raw disk of a master without unpacking it whole. It is safe for many
+// goroutines. Close it after use.
+type Disk struct {
+	m     *Manifest
+	frame func(chunk int) ([]byte, error)
+	dec   *zstd.Decoder
+
+	mu     sync.Mutex
+	recent []unpacked // newest last
+}
+
+type unpacked struct {
+	chunk int
+	raw   []byte
+}
+
+// NewDisk reads the disk of a manifest. frame returns a chunk's frame; its hash is
+// checked.
+func NewDisk(m *Manifest, frame func(chunk int) ([]byte, error)) (*Disk, error) {
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true))
+	if err != nil {
+		return nil, fmt.Errorf("read image: %w", err)
+	}
+	return &Disk{m: m, frame: frame, dec: dec}, nil
+}
+
+// Close frees what the disk holds.
+func (d *Disk) Close() { d.dec.Close() }
+
+// SizeBytes is the size of the disk.
+func (d *Disk) SizeBytes() int64 { return d.m.LogicalBytes }
+
+// NextData implements [DataSeeker].
+func (d *Disk) NextData(off int64) (int64, error) {
+	i := d.find(off)
+	if i == len(d.m.Chunks) {
+		return d.m.LogicalBytes, nil
+	}
+	return max(off, d.m.Chunks[i].Offset), nil
+}
+
+// find returns the first chunk that ends behind an offset.
+func (d *Disk) find(off int64) int {
+	return sort.Search(len(d.m.Chunks), func(i int) bool { return d.m.Chunks[i].End() > off })
+}
+
+// ReadAt implements [io.ReaderAt].
+func (d *Disk) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, fmt.Errorf("read image at %d", off)
+	}
+	n := 0
+	for n < len(p) && off < d.m.LogicalBytes {
+		more, err := d.read(p[n:], off)
+		if err != nil {
+			return n, err
+		}
+		n, off = n+more, off+int64(more)
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// read reads to the end of the chunk or hole at off.
+func (d *Disk) read(p []byte, off int64) (int, error) {
+	end := d.m.LogicalBytes
+	i := d.find(off)
+	if i < len(d.m.Chunks) {
+		if c := d.m.Chunks[i]; c.Offset <= off {
+			raw, err := d.unpack(i)
+			return copy(p, raw[min(off-c.Offset, int64(len(raw))):]), err
+		}
+		end = d.m.Chunks[i].Offset
+	}
+	n := int(min(int64(len(p)), end-off))
+	clear(p[:n])
+	return n, nil
+}
+
+func (d *Disk) unpack(chunk int) ([]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if at := slices.IndexFunc(d.recent, func(u unpacked) bool { return u.chunk == chunk }); at >= 0 {
+		u := d.recent[at]
+		d.recent = append(slices.Delete(d.recent, at, at+1), u)
+		return u.raw, nil
+	}
+	c := d.m.Chunks[chunk]
+	frame, err := d.frame(chunk)
+	if err != nil {
+		return nil, err
+	}
+	if DigestOf(frame) != c.FrameSHA256 {
+		return nil, fmt.Errorf("read image at %d of the disk: the frame's SHA-256 differs from the manifest's", c.Offset)
+	}
+	raw, err := d.dec.DecodeAll(frame, make([]byte, 0, c.Length))
+	if err == nil && int64(len(raw)) != c.Length {
+		err = fmt.Errorf("%d bytes, want %d", len(raw), c.Length)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read image at %d of the disk: %w", c.Offset, err)
+	}
+	if len(d.recent) >= diskCacheChunks {
+		d.recent = slices.Delete(d.recent, 0, 1)
+	}
+	d.recent = append(d.recent, unpacked{chunk, raw})
+	return raw, nil
+}

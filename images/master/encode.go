@@ -1,0 +1,226 @@
+package master
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/errgroup"
+)
+
+// piece is one chunk under way: data of windows, then a frame.
+type piece struct {
+	offset, length int64
+	windows        []*window
+	// done is closed when what follows is there. nil marks that the disk was read up
+	// to offset.
+	done          chan struct{}
+	frame         []byte // nil when Put has it
+	frameBytes    int64
+	frameSum, sum Digest
+}
+
+// encoder reads windows and compresses chunks on all workers; one goroutine cuts, one
+// puts in order. Each channel has one sender, which closes it; what is under way is
+// bounded by the order channels.
+type encoder struct {
+	enc  *zstd.Encoder
+	disk windowReader
+	put  Put
+	opts WriteOptions
+	rule cutRule
+	// total is the disk's size, 0 when it is not known yet.
+	total int64
+
+	reads   chan *window
+	windows chan *window // in order
+	packs   chan *piece
+	pieces  chan *piece // in order
+	frames  sync.Pool
+}
+
+func encode(ctx context.Context, disk windowReader, out *frameWriter, put Put, opts WriteOptions) error {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(opts.Level)),
+		zstd.WithEncoderConcurrency(opts.Workers), zstd.WithSingleSegment(true), zstd.WithEncoderCRC(true))
+	if err != nil {
+		return fmt.Errorf("zstd encoder: %w", err)
+	}
+	defer enc.Close()
+	e := &encoder{enc: enc, disk: disk, put: put, opts: opts, rule: newCutRule(opts.ChunkBytes), total: disk.sizeBytes(),
+		reads: make(chan *window), windows: make(chan *window, 2*opts.Workers),
+		packs: make(chan *piece), pieces: make(chan *piece, 8*opts.Workers)}
+	e.frames.New = func() any { return new([]byte) }
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return e.read(ctx) })
+	group.Go(func() error { return e.cut(ctx) })
+	for range opts.Workers {
+		group.Go(e.work)
+	}
+	group.Go(func() error { return e.drain(ctx, out) })
+	return group.Wait()
+}
+
+// read has the windows read.
+func (e *encoder) read(ctx context.Context) error {
+	defer close(e.reads)
+	defer close(e.windows)
+	for {
+		w, err := e.disk.next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if w.end() > e.opts.MaxBytes {
+			return fmt.Errorf("it has more than %d bytes: %w", e.opts.MaxBytes, ErrTooLarge)
+		}
+		for _, to := range []chan<- *window{e.windows, e.reads} {
+			select {
+			case to <- w:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+}
+
+// cut makes pieces of the windows.
+func (e *encoder) cut(ctx context.Context) error {
+	defer close(e.packs)
+	defer close(e.pieces)
+	var held []*window
+	c := newCutter(e.rule, func(start, end int64) error { return e.emit(ctx, held, start, end) })
+	for w := range e.windows {
+		select {
+		case <-w.read:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		held = append(held, w)
+		for i, b := range w.blocks {
+			at := int64(i) * blockBytes
+			if err := c.add(w.offset+at, min(blockBytes, w.length-at), b); err != nil {
+				return err
+			}
+		}
+		reached := w.end() // a window that was dropped is another's
+		for len(held) > 0 && held[0].end() <= c.needs(reached) {
+			held[0].drop()
+			held = held[1:]
+		}
+		if err := send(ctx, e.pieces, &piece{offset: reached}); err != nil {
+			return err
+		}
+	}
+	return c.finish()
+}
+
+func (e *encoder) emit(ctx context.Context, held []*window, start, end int64) error {
+	p := &piece{offset: start, length: end - start, done: make(chan struct{})}
+	for _, w := range held {
+		if w.end() > start && w.offset < end {
+			w.users.Add(1)
+			p.windows = append(p.windows, w)
+		}
+	}
+	if err := send(ctx, e.pieces, p); err != nil {
+		return err
+	}
+	return send(ctx, e.packs, p)
+}
+
+func send(ctx context.Context, to chan<- *piece, p *piece) error {
+	select {
+	case to <- p:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// work reads and packs until there is no more of either.
+func (e *encoder) work() error {
+	var joined []byte
+	reads, packs := e.reads, e.packs
+	for reads != nil || packs != nil {
+		select {
+		case w, ok := <-reads:
+			if !ok {
+				reads = nil
+				continue
+			}
+			if err := e.disk.fill(w); err != nil {
+				return err
+			}
+			w.blocks = e.rule.look(w.buf[:w.length], w.blocks[:0])
+			close(w.read)
+		case p, ok := <-packs:
+			if !ok {
+				packs = nil
+				continue
+			}
+			var err error
+			if joined, err = e.pack(p, joined); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// pack compresses a piece. joined is room for one that lies in several windows.
+func (e *encoder) pack(p *piece, joined []byte) ([]byte, error) {
+	data := p.windows[0].part(p.offset, p.offset+p.length)
+	if len(p.windows) > 1 {
+		joined = joined[:0]
+		for _, w := range p.windows {
+			joined = append(joined, w.part(p.offset, p.offset+p.length)...)
+		}
+		data = joined
+	}
+	room := e.frames.Get().(*[]byte)
+	frame := e.enc.EncodeAll(data, (*room)[:0])
+	p.frameSum, p.sum, p.frameBytes = DigestOf(frame), DigestOf(data), int64(len(frame))
+	for _, w := range p.windows {
+		w.drop()
+	}
+	p.windows = nil
+	if e.put == nil {
+		p.frame = frame
+	} else {
+		if err := e.put(p.frameSum, frame); err != nil {
+			return joined, err
+		}
+		*room = frame
+		e.frames.Put(room)
+	}
+	close(p.done)
+	return joined, nil
+}
+
+// drain puts the pieces in order.
+func (e *encoder) drain(ctx context.Context, out *frameWriter) error {
+	for p := range e.pieces {
+		if p.done == nil {
+			if e.opts.Progress != nil {
+				e.opts.Progress(p.offset, e.total)
+			}
+			continue
+		}
+		select {
+		case <-p.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := out.data(p); err != nil {
+			return err
+		}
+		if p.frame != nil {
+			e.frames.Put(&p.frame)
+		}
+	}
+	return nil
+}
