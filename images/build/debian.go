@@ -1,64 +1,53 @@
 package build
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 )
 
-// bootstrap unpacks the recipe's packages into dir.
-func (b *build) bootstrap(ctx context.Context, variant, dir string) error {
-	r := b.recipe
-	args := []string{"--mode=root", "--variant=" + variant, "--architectures=amd64", "--format=directory",
-		`--aptopt=APT::Install-Recommends "false"`, `--aptopt=Acquire::Languages "none"`, `--aptopt=Acquire::Retries "3"`,
-		"--dpkgopt=force-unsafe-io", "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
-		"--dpkgopt=path-include=/usr/share/doc/*/copyright", "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/info/*",
-		"--components=" + strings.Join(r.Components, ","), "--include=" + strings.Join(r.Packages, ",")}
-	if variant != "extract" {
-		args = append(args, `--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d" && printf "COMPRESS=zstd\nCOMPRESSLEVEL=3\n" > "$1/etc/initramfs-tools/conf.d/ingot"`)
-	}
-	args = append(args, r.Release, dir)
-	_, err := b.run(ctx, "mmdebstrap", append(args, r.sources()...)...)
-	return err
-}
-
-// sources are the lines of sources.list for the recipe's mirrors; without a mirror there
-// are none, and mmdebstrap takes Debian's own with updates and security.
-func (r Recipe) sources() []string {
-	if r.Mirror == "" {
-		return nil
-	}
-	components := strings.Join(r.Components, " ")
-	out := []string{fmt.Sprintf("deb %s %s %s", r.Mirror, r.Release, components), fmt.Sprintf("deb %s %s-updates %s", r.Mirror, r.Release, components)}
-	if r.SecurityMirror != "" {
-		out = append(out, fmt.Sprintf("deb %s %s-security %s", r.SecurityMirror, r.Release, components))
-	}
-	return out
-}
-
 // debian makes the disk of a Debian recipe.
 func (b *build) debian(ctx context.Context) error {
-	root := filepath.Join(b.dir, "root")
-	b.step("install packages", fmt.Sprintf("%d packages named, and what they need", len(b.recipe.Packages)))
-	if err := b.bootstrap(ctx, "minbase", root); err != nil {
+	names, keys := b.recipe.allPackages()
+	b.step("get packages", fmt.Sprintf("%d packages named, and what they need", len(names)))
+	if err := b.resolve(ctx, packageSet{names: names, keys: keys, whole: true}); err != nil {
+		return err
+	}
+	repository, err := b.repository()
+	if err != nil {
+		return err
+	}
+	b.step("install packages", fmt.Sprintf("%d packages, %d steps", len(b.inputs.Packages), len(b.recipe.actions())))
+	t, err := newTree(filepath.Join(b.dir, "spool"))
+	if err != nil {
+		return err
+	}
+	t.devices = true
+	if err := b.bootstrap(ctx, repository, names, t); err != nil {
 		return err
 	}
 	l, err := newLayout(b.recipe, b.raw)
 	if err != nil {
 		return err
 	}
-	b.step("configure", fmt.Sprintf("%d files", len(b.recipe.Files)))
-	if err := b.configure(ctx, root, l); err != nil {
-		return err
+	b.step("clean", "")
+	if err := b.configure(t, l); err != nil {
+		return fmt.Errorf("configure image: %w", err)
 	}
+	return b.finish(ctx, t, l)
+}
+
+// finish makes the root file system and the boot loaders.
+func (b *build) finish(ctx context.Context, t *tree, l *layout) error {
 	b.step("make root file system", "ext4")
-	offset, length := l.table.Offset(l.root)
-	if _, err := b.run(ctx, "mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-L", rootName, "-U", l.rootUUID, "-d", root,
-		"-O", "^orphan_file,^metadata_csum_seed", "-m", "1", "-E", fmt.Sprintf("offset=%d,hash_seed=%s", offset, l.rootUUID), l.path, fmt.Sprintf("%dk", length/1024)); err != nil {
+	if err := b.makeExt4(ctx, t, l); err != nil {
 		return err
 	}
 	b.step("install boot loaders", "BIOS, UEFI, Secure Boot")
@@ -67,47 +56,85 @@ func (b *build) debian(ctx context.Context) error {
 	return errors.Join(b.installEFI(ctx, l, entry), b.installBIOS(ctx, l))
 }
 
-// configure writes the recipe's files, and takes out what must be new on each
-// machine: machine-id, host keys, DHCP state, random seed, package lists.
-func (b *build) configure(ctx context.Context, root string, l *layout) error {
-	files := append([]File{{Path: "/etc/fstab", Content: fmt.Sprintf("UUID=%s / ext4 defaults,errors=remount-ro 0 1\nUUID=%s /boot/efi vfat umask=0077,nofail 0 2\n", l.rootUUID, l.espUUID)}}, b.recipe.Files...)
-	if err := os.MkdirAll(filepath.Join(root, "boot/efi"), 0o700); err != nil {
-		return fmt.Errorf("configure image: %w", err)
+// bootstrap installs the packages of the repository, runs the recipe's steps, and reads
+// the system into a tree.
+func (b *build) bootstrap(ctx context.Context, repository string, packages []string, t *tree) error {
+	args := []string{mode(), "--variant=minbase", "--architectures=amd64", "--format=tar",
+		`--aptopt=APT::Install-Recommends "false"`, `--aptopt=Acquire::Languages "none"`, `--aptopt=APT::Sandbox::User "root"`,
+		"--dpkgopt=force-unsafe-io", "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
+		"--dpkgopt=path-include=/usr/share/doc/*/copyright", "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/info/*",
+		"--include=" + strings.Join(packages, ","),
+		`--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d" && printf "COMPRESS=zstd\nCOMPRESSLEVEL=3\n" > "$1/etc/initramfs-tools/conf.d/ingot"`}
+	hooks, err := b.writeHooks()
+	if err != nil {
+		return fmt.Errorf("write steps: %w", err)
 	}
-	for _, f := range files {
-		if err := writeFile(root, f); err != nil {
-			return fmt.Errorf("configure image: %w", err)
-		}
+	for _, hook := range hooks {
+		args = append(args, "--customize-hook="+hook)
 	}
-	if len(b.recipe.Enable) > 0 {
-		if _, err := b.run(ctx, "chroot", append([]string{root, "systemctl", "enable"}, b.recipe.Enable...)...); err != nil {
-			return fmt.Errorf("configure image: %w", err)
-		}
+	args = append(args, b.recipe.Release, "-", "deb [trusted=yes] copy:"+repository+" ./")
+	r, w := io.Pipe()
+	read := make(chan error, 1)
+	go func() {
+		err := t.readTar(r)
+		_, rest := io.Copy(io.Discard, r) // the padding of the archive
+		r.CloseWithError(err)
+		read <- errors.Join(err, rest)
+	}()
+	var said bytes.Buffer
+	err = b.runTo(ctx, w, &said, "mmdebstrap", args...)
+	w.Close()
+	if readErr := <-read; err == nil {
+		err = readErr
 	}
-	return scrub(root)
+	if step := b.failedStep(said.String()); err != nil && step != nil {
+		return errors.Join(ctx.Err(), step)
+	}
+	return err
 }
 
 // scrubbed are paths that hold state of the machine an image was built on, or
-// would make two machines the same.
-var scrubbed = []string{"etc/ssh/ssh_host_*", "var/lib/dhcp/*", "var/lib/systemd/random-seed", "var/lib/dbus/machine-id", "var/lib/apt/lists/*",
-	"var/cache/apt/*", "var/cache/ldconfig/aux-cache", "var/cache/debconf/*-old", "var/lib/dpkg/*-old", "var/log/*.log", "var/log/apt/*", "etc/apt/apt.conf.d/99mmdebstrap",
-	"etc/netplan/*", "var/lib/cloud/*", "tmp/*", "root/.bash_history"}
+// would make two machines the same, or two builds differ.
+var scrubbed = []string{"etc/ssh/ssh_host_*", "var/lib/dhcp/*", "var/lib/systemd/random-seed", "var/lib/systemd/credential.secret", "var/lib/dbus/machine-id",
+	"var/lib/apt/lists/*", "var/cache/apt/*", "var/cache/ldconfig/aux-cache", "var/cache/debconf/*-old", "var/lib/dpkg/*-old", "var/log/*.log", "var/log/apt/*",
+	"var/log/journal/*", "var/log/lastlog", "var/log/faillog", "var/log/btmp", "var/log/wtmp", "etc/apt/apt.conf.d/99mmdebstrap", "etc/apt/sources.list.d/*",
+	"etc/*-", "etc/resolv.conf.dpkg-*", "var/lib/ucf/*.[0-9]", "var/lib/ucf/cache/*:*.dpkg-*",
+	"etc/netplan/*", "var/lib/cloud/*", "tmp/*", "var/tmp/*", "run/*", "root/.bash_history", "root/.wget-hsts", "root/.cache"}
 
-func scrub(root string) error {
+// configure writes what depends on the disk, and takes out what must be new on each
+// machine: machine-id, host keys, DHCP state, random seed, package lists.
+func (b *build) configure(t *tree, l *layout) error {
 	for _, pattern := range scrubbed {
-		matches, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			return fmt.Errorf("scrub image: %w", err)
-		}
-		for _, path := range matches {
-			if err := os.RemoveAll(path); err != nil {
-				return fmt.Errorf("scrub image: %w", err)
-			}
+		if err := t.glob(pattern); err != nil {
+			return err
 		}
 	}
-	// Empty, so that systemd makes one and keeps it (machine-id(5)), without the
-	// questions of a first boot that the word "uninitialized" brings.
-	return writeFile(root, File{Path: "/etc/machine-id", Mode: 0o444})
+	for _, f := range []File{
+		{Path: "/etc/fstab", Content: l.fstab()},
+		// Empty, so that systemd makes one and keeps it (machine-id(5)), without the
+		// questions of a first boot that the word "uninitialized" brings.
+		{Path: "/etc/machine-id", Mode: 0o444},
+	} {
+		if err := t.write(f); err != nil {
+			return err
+		}
+	}
+	if b.recipe.Source == nil {
+		if err := t.write(File{Path: "/etc/apt/sources.list", Content: strings.Join(b.recipe.sources(), "\n") + "\n"}); err != nil {
+			return err
+		}
+	}
+	for p, e := range t.entries { // Python's caches of what scripts ran; those of packages stay
+		if e.kind == tar.TypeReg && strings.HasPrefix(p, "root/") && strings.Contains(p, "__pycache__") {
+			t.remove(p)
+		}
+	}
+	t.makeDirs("boot")
+	return t.mkdir("boot/efi", 0o700)
+}
+
+func (l *layout) fstab() string {
+	return fmt.Sprintf("UUID=%s / ext4 defaults,errors=remount-ro 0 1\nUUID=%s /boot/efi vfat umask=0077,nofail 0 2\n", l.rootUUID, l.espUUID)
 }
 
 // writeFile writes a file below root, over what is there: never through a

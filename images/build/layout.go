@@ -68,7 +68,7 @@ func (l *layout) partition(r Recipe) error {
 	}
 	add(&l.bios, master.TypeBIOSBoot, "bios", biosBytes)
 	add(&l.esp, master.TypeESP, "esp", espBytes)
-	if r.System == SystemDebian {
+	if r.hasRoot() {
 		add(&l.root, master.TypeLinuxRoot, rootName, 0)
 	}
 	return err

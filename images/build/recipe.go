@@ -1,30 +1,16 @@
 package build
 
 import (
-	"bytes"
-	"embed"
 	"encoding/json"
 	"fmt"
-	"io"
 	"io/fs"
-	"net/url"
-	"path"
-	"regexp"
-	"slices"
-	"strings"
-
-	"gopkg.in/yaml.v3"
 
 	"ingot/images/master"
-	"ingot/inventory"
 )
-
-//go:embed recipes/*.yaml
-var embedded embed.FS
 
 // builderVersion is part of each recipe digest: raise it when the same recipe
 // gives another image.
-const builderVersion = 1
+const builderVersion = 2
 
 // System is the kind of operating system a recipe makes.
 type System string
@@ -37,171 +23,225 @@ const (
 	SystemTiny System = "tiny"
 )
 
-// Recipe says what goes into an image.
+// Recipe says what goes into an image. Its keys are described for people in
+// images/recipes/recipe.schema.json.
 type Recipe struct {
 	// Name is the image's name, like "debian-12".
-	Name   string `yaml:"name" json:"name"`
-	System System `yaml:"system" json:"system"`
+	Name string `yaml:"name" json:"name"`
+	// Description is for people.
+	Description string `yaml:"description" json:"-"`
+	// Extends and Variables are used up by parsing.
+	Extends   string            `yaml:"extends" json:"-"`
+	Variables map[string]string `yaml:"variables" json:"-"`
+	// System is empty for the sources image, installer and oci.
+	System  System `yaml:"system" json:"system"`
+	Archive `yaml:",inline"`
+	// Source is where the system comes from; nil is a bootstrap from Archive.
+	Source *Source `yaml:"source" json:"source,omitempty"`
+	// SizeMiB is the size of the disk; the root grows on the machine.
+	SizeMiB int `yaml:"sizeMiB" json:"sizeMiB"`
+	// KernelCommandLine follows root= on the kernel's command line.
+	KernelCommandLine string `yaml:"kernelCommandLine" json:"kernelCommandLine"`
+	// Packages, Enable and Files are short forms: they come before Steps.
+	Packages []string `yaml:"packages" json:"packages"`
+	Enable   []string `yaml:"enable" json:"enable"`
+	Files    []File   `yaml:"files" json:"files"`
+	Steps    []Action `yaml:"steps" json:"steps,omitempty"`
+	// Checks run in the booted image; they and Test are the boot test's.
+	Checks []Check  `yaml:"checks" json:"checks,omitempty"`
+	Test   BootTest `yaml:"test" json:"test"`
+
+	// places says where each key was written ("x.yaml: line 7"), dir is the folder
+	// that files beside the recipe are in; both are empty for a recipe made in Go.
+	places map[string]string
+	dir    string
+}
+
+// Archive is a Debian archive.
+type Archive struct {
 	// Release is the Debian code name, Mirror and SecurityMirror its archives
-	// (http or https). Without Mirror they are Debian's own, as mmdebstrap knows them;
-	// with it, SecurityMirror may be empty for none.
+	// (http or https). Without Mirror they are Debian's own; with it, SecurityMirror
+	// may be empty for none.
 	Release        string   `yaml:"release" json:"release"`
 	Mirror         string   `yaml:"mirror" json:"mirror"`
 	SecurityMirror string   `yaml:"securityMirror" json:"securityMirror"`
 	Components     []string `yaml:"components" json:"components"`
-	// SizeMiB is the size of the disk; the root grows on the machine.
-	SizeMiB int `yaml:"sizeMiB" json:"sizeMiB"`
-	// KernelCommandLine follows root= on the kernel's command line.
-	KernelCommandLine string   `yaml:"kernelCommandLine" json:"kernelCommandLine"`
-	Packages          []string `yaml:"packages" json:"packages"`
-	// Enable lists systemd units to enable, beyond what packages do themselves.
-	Enable []string `yaml:"enable" json:"enable"`
-	// Files are written over what the packages installed.
-	Files []File `yaml:"files" json:"files"`
+	// Snapshot is a time of snapshot.debian.org, like 20261101T000000Z: packages come
+	// from there, the finished system keeps the mirrors.
+	Snapshot string `yaml:"snapshot" json:"snapshot,omitempty"`
 }
 
 // File is a file that a recipe writes.
 type File struct {
 	Path    string `yaml:"path" json:"path"`
 	Content string `yaml:"content" json:"content"`
+	// From is a file beside the recipe; parsing moves what is in it to Content.
+	From string `yaml:"from" json:"-"`
 	// Mode is the permission bits; 0 is 0644.
 	Mode fs.FileMode `yaml:"mode" json:"mode"`
+	// Owner is USER, USER:GROUP or numbers of the target; empty is root.
+	Owner string `yaml:"owner" json:"owner,omitempty"`
 }
 
-// Recipes returns the names of the embedded recipes.
-func Recipes() []string {
-	entries, err := embedded.ReadDir("recipes")
-	if err != nil {
-		panic("build: " + err.Error())
-	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, strings.TrimSuffix(e.Name(), ".yaml"))
-	}
-	return names
+// Action is one step of a recipe: exactly one of its fields is set.
+type Action struct {
+	// Packages of all steps are installed at once, before the first step.
+	Packages []string  `yaml:"packages" json:"packages,omitempty"`
+	Files    []File    `yaml:"files" json:"files,omitempty"`
+	Script   *Script   `yaml:"script" json:"script,omitempty"`
+	Users    []User    `yaml:"users" json:"users,omitempty"`
+	Services *Services `yaml:"services" json:"services,omitempty"`
+	// Cleanup lists absolute paths, with shell patterns, to remove.
+	Cleanup []string `yaml:"cleanup" json:"cleanup,omitempty"`
 }
 
-// EmbeddedRecipe returns an embedded recipe, or inventory.ErrNotFound.
-func EmbeddedRecipe(name string) (Recipe, error) {
-	document, err := embedded.ReadFile("recipes/" + name + ".yaml")
-	if err != nil {
-		return Recipe{}, fmt.Errorf("%w; there are %s", inventory.NotFound("recipe", name), strings.Join(Recipes(), ", "))
-	}
-	return ParseRecipe(name+".yaml", document)
+// Script runs in the target, as root.
+type Script struct {
+	Name string `yaml:"name" json:"name,omitempty"`
+	Run  string `yaml:"run" json:"run"`
+	// From is a file beside the recipe; parsing moves what is in it to Run.
+	From string `yaml:"from" json:"-"`
+	// Interpreter is a program of the target; empty is /bin/sh -e.
+	Interpreter string            `yaml:"interpreter" json:"interpreter,omitempty"`
+	Env         map[string]string `yaml:"env" json:"env,omitempty"`
 }
 
-// ParseRecipe reads a recipe. An unknown key or a value of the wrong type is an
-// error that names the file, the line and the key; a value that can't work is an
-// error that names the key.
-func ParseRecipe(file string, document []byte) (Recipe, error) {
-	dec := yaml.NewDecoder(bytes.NewReader(document))
-	dec.KnownFields(true)
-	var r Recipe
-	if err := dec.Decode(&r); err != nil {
-		return Recipe{}, inventory.Invalid("recipe %s: %v", file, err)
-	}
-	if err := dec.Decode(new(any)); err != io.EOF {
-		return Recipe{}, inventory.Invalid("recipe %s: more than one YAML document", file)
-	}
-	if err := r.Check(); err != nil {
-		return Recipe{}, fmt.Errorf("recipe %s: %w", file, err)
-	}
-	return r, nil
+// User is an account with a locked password.
+type User struct {
+	Name    string   `yaml:"name" json:"name"`
+	Groups  []string `yaml:"groups" json:"groups,omitempty"`
+	SSHKeys []string `yaml:"sshKeys" json:"sshKeys,omitempty"`
+	// Shell is empty for /bin/bash.
+	Shell string `yaml:"shell" json:"shell,omitempty"`
+	// System makes a system account: no home, no login.
+	System bool `yaml:"system" json:"system,omitempty"`
 }
 
-var (
-	packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
-	unitName    = regexp.MustCompile(`^[A-Za-z0-9:_.@-]+\.(service|timer|socket|target|path|mount)$`)
-	plainWord   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
-)
-
-// Check returns an inventory.ErrInvalid that names the first key which is wrong.
-func (r Recipe) Check() error {
-	if err := inventory.CheckImageName(r.Name); err != nil {
-		return fmt.Errorf("key name: %w", err)
-	}
-	if r.System != SystemDebian && r.System != SystemTiny {
-		return inventory.Invalid("key system: %q is not debian or tiny", r.System)
-	}
-	if !plainWord.MatchString(r.Release) {
-		return inventory.Invalid("key release: %q is not a Debian code name", r.Release)
-	}
-	if r.SizeMiB < 64 || r.SizeMiB > 1<<20 {
-		return inventory.Invalid("key sizeMiB: %d is not between 64 and 1048576", r.SizeMiB)
-	}
-	if strings.ContainsAny(r.KernelCommandLine, "\n\r'\"\\$;{}") {
-		return inventory.Invalid("key kernelCommandLine: %q holds a character that GRUB would interpret", r.KernelCommandLine)
-	}
-	if err := r.checkArchive(); err != nil {
-		return err
-	}
-	return r.checkContent()
+// Services lists systemd units.
+type Services struct {
+	Enable  []string `yaml:"enable" json:"enable,omitempty"`
+	Disable []string `yaml:"disable" json:"disable,omitempty"`
+	Mask    []string `yaml:"mask" json:"mask,omitempty"`
 }
 
-func (r Recipe) checkArchive() error {
-	for key, value := range map[string]string{"mirror": r.Mirror, "securityMirror": r.SecurityMirror} {
-		u, err := url.Parse(value)
-		if value == "" {
-			continue
-		}
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.ContainsAny(value, " []") {
-			return inventory.Invalid("key %s: %q is not an http or https URL", key, value)
-		}
-	}
-	if r.Mirror == "" && r.SecurityMirror != "" {
-		return inventory.Invalid("key securityMirror: %q without a mirror", r.SecurityMirror)
-	}
-	if len(r.Components) == 0 || slices.ContainsFunc(r.Components, func(c string) bool { return !plainWord.MatchString(c) }) {
-		return inventory.Invalid("key components: %q is not a list of archive components, like main", r.Components)
-	}
-	return nil
+// Check is a command that the boot test runs in the booted image.
+type Check struct {
+	Name    string `yaml:"name" json:"name"`
+	Command string `yaml:"command" json:"command"`
+	// Expect is a regular expression (RE2) that must fit the output; empty fits all.
+	Expect string `yaml:"expect" json:"expect,omitempty"`
+	// ExitCode is what the command must end with.
+	ExitCode int `yaml:"exitCode" json:"exitCode,omitempty"`
 }
 
-func (r Recipe) checkContent() error {
-	for i, p := range r.Packages {
-		if !packageName.MatchString(p) {
-			return inventory.Invalid("key packages[%d]: %q is not a package name", i, p)
-		}
-		if strings.HasPrefix(p, "linux-image-cloud") {
-			return inventory.Invalid("key packages[%d]: %s has no drivers for server disks and network cards: use linux-image-amd64", i, p)
-		}
-	}
-	for i, unit := range r.Enable {
-		if !unitName.MatchString(unit) {
-			return inventory.Invalid("key enable[%d]: %q is not a systemd unit", i, unit)
-		}
-	}
-	for i, f := range r.Files {
-		if !path.IsAbs(f.Path) || path.Clean(f.Path) != f.Path || f.Path == "/" {
-			return inventory.Invalid("key files[%d].path: %q is not a clean absolute path", i, f.Path)
-		}
-		if f.Mode&^0o7777 != 0 {
-			return inventory.Invalid("key files[%d].mode: %o is not a file mode", i, f.Mode)
-		}
-	}
-	return nil
+// BootTest says how the image is boot-tested.
+type BootTest struct {
+	// Modes are bios, uefi, secureboot; none means all that the image boots in.
+	Modes []master.BootMode `yaml:"modes" json:"modes,omitempty"`
+	// Timeout is a Go duration like "10m"; empty leaves it to the boot test.
+	Timeout   string `yaml:"timeout" json:"timeout,omitempty"`
+	MemoryMiB int    `yaml:"memoryMiB" json:"memoryMiB,omitempty"`
 }
 
-// Digest covers all that the recipe says and the version of the builder. What
-// the archive holds on a given day is not part of it.
+// Digest covers all that the recipe says, with the files it names and the recipe it
+// extends, and the version of the builder. What the archive holds on a given day is
+// not part of it: that is [Inputs].
 func (r Recipe) Digest() master.Digest {
+	return r.digestOf(r)
+}
+
+func (r Recipe) digestOf(recipe Recipe) master.Digest {
 	document, err := json.Marshal(struct {
 		Builder int
 		Scripts string
 		Recipe  Recipe
-	}{builderVersion, tinyInit + tinyUdhcpc, r})
+	}{builderVersion, tinyInit + tinyUdhcpc + ociInit, recipe})
 	if err != nil {
 		panic("build: " + err.Error())
 	}
 	return master.DigestOf(document)
 }
 
+// actions are the steps in order, with the short forms first.
+func (r Recipe) actions() []action {
+	var out []action
+	if len(r.Files) > 0 {
+		out = append(out, action{Action{Files: r.Files}, "files", ""})
+	}
+	if len(r.Enable) > 0 {
+		out = append(out, action{Action{Services: &Services{Enable: r.Enable}}, "services", ""})
+	}
+	for i, a := range r.Steps {
+		if len(a.Packages) == 0 {
+			out = append(out, action{a, a.kind(), fmt.Sprintf("steps[%d]", i)})
+		}
+	}
+	return out
+}
+
+// action is a step with its kind and its key.
+type action struct {
+	Action
+	name, key string
+}
+
+// kind names the field that is set.
+func (a Action) kind() string {
+	switch {
+	case a.Packages != nil:
+		return "packages"
+	case a.Files != nil:
+		return "files"
+	case a.Script != nil && a.Script.Name != "":
+		return "script " + a.Script.Name
+	case a.Script != nil:
+		return "script"
+	case a.Users != nil:
+		return "users"
+	case a.Services != nil:
+		return "services"
+	}
+	return "cleanup"
+}
+
+// allPackages are the packages of the recipe and of its steps, without repetition,
+// each with its key.
+func (r Recipe) allPackages() (names []string, keys map[string]string) {
+	keys = map[string]string{}
+	add := func(key string, list []string) {
+		for i, p := range list {
+			if keys[p] == "" {
+				names, keys[p] = append(names, p), fmt.Sprintf("%s[%d]", key, i)
+			}
+		}
+	}
+	add("packages", r.Packages)
+	for i, a := range r.Steps {
+		add(fmt.Sprintf("steps[%d].packages", i), a.Packages)
+	}
+	return names, keys
+}
+
+// place says where a key was written, with a space after it; empty when not known.
+func (r Recipe) place(key string) string {
+	if p := r.places[key]; p != "" {
+		return p + ": "
+	}
+	return ""
+}
+
 // traits says what the image of a recipe can do.
 func (r Recipe) traits() master.Traits {
 	t := master.Traits{SectorBytes: sectorBytes, FirstBoot: master.FirstBootCloudInit,
 		BootModes: []master.BootMode{master.BootBIOS, master.BootUEFI, master.BootSecureBoot}}
-	if r.System == SystemDebian {
+	if r.hasRoot() {
 		t.GrowPartition, t.RootFileSystem = rootName, "ext4"
+	}
+	if r.Source != nil && r.Source.OCI != nil {
+		t.FirstBoot = master.FirstBootNone
 	}
 	return t
 }
+
+// hasRoot tells a system on a root file system from one that is all initramfs.
+func (r Recipe) hasRoot() bool { return r.System != SystemTiny }

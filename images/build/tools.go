@@ -1,23 +1,20 @@
 package build
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
 )
 
 // tools maps what a build runs or copies to the Debian package that has it.
 var tools = []struct{ path, pkg string }{
 	{"mmdebstrap", "mmdebstrap"},
+	{"apt-get", "apt"},
+	{"dpkg-deb", "dpkg"},
+	{debianKeyring, "debian-archive-keyring"},
 	{"mke2fs", "e2fsprogs"},
+	{"debugfs", "e2fsprogs"},
 	{"mkfs.vfat", "dosfstools"},
 	{"mcopy", "mtools"},
 	{"mmd", "mtools"},
@@ -69,37 +66,4 @@ func CheckTools() error {
 func found(name string) bool {
 	_, err := os.Stat("/usr/sbin/" + name)
 	return err == nil
-}
-
-// run starts a tool with a clean environment and returns its output. The error
-// holds the last lines of what it said. A cancelled context ends it softly first,
-// so that it can unmount and remove what it made.
-func (b *build) run(ctx context.Context, name string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "TMPDIR=" + b.dir,
-		"MTOOLS_SKIP_CHECK=1", "DEBIAN_FRONTEND=noninteractive", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", sourceDate), fmt.Sprintf("E2FSPROGS_FAKE_TIME=%d", sourceDate)}
-	for _, key := range []string{"http_proxy", "https_proxy", "no_proxy"} {
-		if value, ok := os.LookupEnv(key); ok {
-			cmd.Env = append(cmd.Env, key+"="+value)
-		}
-	}
-	cmd.Dir = b.dir
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 30 * time.Second
-	// mmdebstrap mounts proc and sys in its folder. In a mount namespace of its
-	// own they vanish with it, however it ends, so that removing the folder can
-	// never reach into the running system.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	var out bytes.Buffer
-	both := io.MultiWriter(&out, b.log)
-	cmd.Stdout, cmd.Stderr = both, both
-	if err := cmd.Run(); err != nil {
-		return nil, errors.Join(ctx.Err(), fmt.Errorf("run %s: %w: %s", name, err, lastLines(out.String(), 5)))
-	}
-	return out.Bytes(), nil
-}
-
-func lastLines(s string, n int) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], " / ")
 }
