@@ -11,6 +11,7 @@ import (
 const (
 	monitorFD = 3 + iota
 	consoleFD
+	channelFD
 )
 
 // firstNICSlot is the PCI slot of the first network card. It is fixed so that
@@ -43,6 +44,10 @@ func (c Config) args(fw flash) []string {
 	if c.TPM {
 		a = append(a, "-chardev", "socket,id=tpm,path="+tpmSocketName,
 			"-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-tis,tpmdev=tpm0")
+	}
+	if c.Channel != "" {
+		a = append(a, "-chardev", fmt.Sprintf("socket,id=channel,fd=%d,server=on,wait=off", channelFD),
+			"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=channel,name="+escape(c.Channel))
 	}
 	a = append(a, c.directBootArgs()...)
 	return append(a, c.ExtraArgs...)
@@ -172,6 +177,9 @@ func (d Disk) deviceArgs(id, boot string) []string {
 func (n NIC) args(i int, fw Firmware, boot string) []string {
 	id := "nic" + strconv.Itoa(i)
 	backend := "user,id=" + id
+	if n.Restrict {
+		backend += ",restrict=on"
+	}
 	if n.Tap != "" {
 		backend = "tap,id=" + id + ",ifname=" + escape(n.Tap) + ",script=no,downscript=no"
 	}

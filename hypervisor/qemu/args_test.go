@@ -148,3 +148,25 @@ func TestValidate(t *testing.T) {
 		})
 	}
 }
+
+func TestChannelAndRestrict(t *testing.T) {
+	c := Config{Name: "m", Dir: "/d", Firmware: FirmwareBIOS, Accelerator: AcceleratorTCG, MemoryMiB: 64, Channel: "org.ingot.run.0",
+		NICs: []NIC{{MAC: mustMAC(t, "52:54:00:00:00:01"), Model: NICVirtio, Restrict: true}}}
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	args := strings.Join(c.args(flash{}), " ")
+	for _, want := range []string{"-chardev socket,id=channel,fd=5,server=on,wait=off -device virtio-serial-pci -device virtserialport,chardev=channel,name=org.ingot.run.0", "-netdev user,id=nic0,restrict=on "} {
+		if !strings.Contains(args, want) {
+			t.Errorf("arguments lack %q: %s", want, args)
+		}
+	}
+	c.Channel = "a,b"
+	c.NICs[0].Tap = "tap0"
+	err := c.Validate()
+	for _, want := range []string{`channel "a,b"`, "tap tap0"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Validate = %v, want %q", err, want)
+		}
+	}
+}

@@ -53,6 +53,10 @@ type Config struct {
 	// TPM adds a TPM 2.0, emulated by swtpm, with its state in Dir.
 	TPM bool
 
+	// Channel is the name of a virtio-serial port, which the guest finds below
+	// /dev/virtio-ports; [Process.Channel] is its other end. Empty: no port.
+	Channel string
+
 	// Kernel, Initrd and Append boot a kernel directly, with no boot loader.
 	// Initrd and Append need Kernel.
 	Kernel, Initrd, Append string
@@ -158,6 +162,9 @@ type NIC struct {
 	// Tap is the name of an existing tap device in the machine's namespace.
 	// Empty: QEMU's user-mode network.
 	Tap string
+	// Restrict keeps the guest from reaching anything through the user-mode network
+	// but its DHCP and DNS answers. It is for cards without a tap.
+	Restrict bool
 	// MAC is required: QEMU's default is the same for every machine.
 	MAC net.HardwareAddr
 	// Model is required.

@@ -8,7 +8,10 @@ import (
 	"slices"
 )
 
-var uuidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+var (
+	uuidForm    = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	channelForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+)
 
 // Validate reports everything in the configuration that QEMU would refuse or,
 // worse, silently change. Files must exist; nothing is started.
@@ -29,6 +32,9 @@ func (c Config) Validate() error {
 	}
 	if c.Kernel == "" && (c.Initrd != "" || c.Append != "") {
 		errs = append(errs, errors.New("initrd and append need a kernel"))
+	}
+	if c.Channel != "" && !channelForm.MatchString(c.Channel) {
+		errs = append(errs, fmt.Errorf("channel %q: want a name of letters, digits, dots, - and _", c.Channel))
 	}
 	errs = append(errs, c.validateHTTPFirst(), c.validateFiles())
 	for i, d := range c.Disks {
@@ -105,6 +111,9 @@ func (n NIC) validate() error {
 	}
 	if n.MAC[0]&1 != 0 {
 		return fmt.Errorf("mac %s is a group address: the lowest bit of its first byte must be 0", n.MAC)
+	}
+	if n.Restrict && n.Tap != "" {
+		return fmt.Errorf("tap %s with a restricted network: only the user-mode network can be restricted", n.Tap)
 	}
 	return oneOf("model", n.Model, NICVirtio, NICE1000E, NICVMXNET3)
 }
