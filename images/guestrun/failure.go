@@ -1,0 +1,18 @@
+package guestrun
+
+import "fmt"
+
+// GuestError is a failure of the guest itself: it stalled, flooded, ended, broke the
+// channel's rules or overran a limit. Other errors are this host's.
+type GuestError struct {
+	// Reason is one sentence without a full stop.
+	Reason string
+	// Console is the last lines that it said before.
+	Console string
+}
+
+func (e *GuestError) Error() string { return e.Reason }
+
+func guestErrorf(format string, args ...any) *GuestError {
+	return &GuestError{Reason: fmt.Sprintf(format, args...)}
+}
