@@ -74,13 +74,18 @@ func (c *console) since(from int64) (text string, total int64, more <-chan struc
 var escapes = regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(\x07|\x1b\\\\)?|\x1b.?|[\x00-\x08\x0b-\x1f\x7f]")
 
 // Plain makes text of what a guest said: no control sequences, no invalid UTF-8.
-func Plain(s string) string { return escapes.ReplaceAllString(strings.ToValidUTF8(s, "?"), "") }
+// What jumps to another place on the screen begins a line.
+func Plain(s string) string {
+	return escapes.ReplaceAllString(jumps.ReplaceAllString(strings.ToValidUTF8(s, "?"), "\n"), "")
+}
+
+var jumps = regexp.MustCompile("\x1b\\[[0-9;]*H")
 
 // LastLines returns the last n lines of text that say something, each cut at 200 bytes.
 func LastLines(s string, n int) string {
 	var lines []string
 	for line := range strings.Lines(Plain(s)) {
-		if line = strings.TrimSpace(line); line != "" {
+		if line = strings.Join(strings.Fields(line), " "); line != "" {
 			lines = append(lines, strings.ToValidUTF8(line[:min(len(line), 200)], ""))
 		}
 	}

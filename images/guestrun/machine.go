@@ -52,8 +52,9 @@ type Machine struct {
 	SizeBytes    int64
 	// SectorBytes is the disk's logical sector size; 0 is 512.
 	SectorBytes int
-	// Prepare changes the overlay before the machine starts; may be nil.
-	Prepare func(*Overlay) error
+	// Prepare changes the overlay before the machine starts, and may change the machine
+	// too, to give it a Seed for example. It may be nil, and needs a Base.
+	Prepare func(*Overlay, *Machine) error
 	// Seed is a file system that the guest gets as a second disk; nil for none.
 	Seed []byte
 	// Disks are more disks, which the guest may only read: paths of raw images.

@@ -78,7 +78,7 @@ func (m *Machine) makeDisk(ctx context.Context, s *scratch) (qemu.Disk, error) {
 		return qemu.Disk{}, err
 	}
 	if m.Prepare != nil {
-		if err := m.Prepare(o); err != nil {
+		if err := m.Prepare(o, m); err != nil {
 			return qemu.Disk{}, fmt.Errorf("prepare disk: %w", err)
 		}
 	}
