@@ -42,6 +42,16 @@ func mustRun(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
+// mustOutput is what a program prints on its standard output.
+func mustOutput(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v", name, args, err)
+	}
+	return string(out)
+}
+
 // copyDisk makes a sparse copy of a disk image.
 func copyDisk(t *testing.T, path string) string {
 	t.Helper()
