@@ -68,6 +68,8 @@ type Machine struct {
 	MemoryMiB, CPUs int
 	// Network is NetworkNone when empty.
 	Network Network
+	// EndAtReset makes a reset of the machine its end, as switching off is.
+	EndAtReset bool
 	// TPM adds a TPM 2.0.
 	TPM bool
 	// Accelerator is KVM where it works when empty, else emulation.
@@ -116,6 +118,9 @@ func (m *Machine) config(s *scratch, disk qemu.Disk) qemu.Config {
 		Accelerator: m.Accelerator, TPM: m.TPM, Channel: portName, CDROM: m.CDROM, Kernel: m.Kernel, Initrd: m.Initrd, Append: m.Append}
 	disk.Bus, disk.SectorBytes, disk.IgnoreFlush = qemu.BusVirtio, m.SectorBytes, true
 	c.Disks = []qemu.Disk{disk}
+	if m.EndAtReset {
+		c.ExtraArgs = []string{"-no-reboot"}
+	}
 	if m.Seed != nil {
 		c.Disks = append(c.Disks, qemu.Disk{Path: s.path(seedName), Format: "raw", Bus: qemu.BusVirtio, ReadOnly: true})
 	}

@@ -120,7 +120,9 @@ func (g *Guest) watchEnd() {
 		g.fail(fmt.Errorf("the virtual machine's process ended: %w", err))
 		return
 	}
-	g.failGuest(guestErrorf("the guest switched itself off"))
+	e := guestErrorf("the guest switched itself off")
+	e.kind = ErrOff
+	g.failGuest(e)
 }
 
 // watchLimits fails a guest that is silent for too long or takes too long, and kills it
