@@ -180,6 +180,12 @@ func (n NIC) args(i int, fw Firmware, boot string) []string {
 	if n.Restrict {
 		backend += ",restrict=on"
 	}
+	var forwards []string
+	for f, forward := range n.Forwards {
+		stream := fmt.Sprintf("%sforward%d", id, f)
+		forwards = append(forwards, "-chardev", fmt.Sprintf("socket,id=%s,reconnect=1,path=%s", stream, escape(forward.Socket)))
+		backend += fmt.Sprintf(",guestfwd=tcp:%s:%d-chardev:%s", forward.Address.Addr(), forward.Address.Port(), stream)
+	}
 	if n.Tap != "" {
 		backend = "tap,id=" + id + ",ifname=" + escape(n.Tap) + ",script=no,downscript=no"
 	}
@@ -190,7 +196,7 @@ func (n NIC) args(i int, fw Firmware, boot string) []string {
 	if fw.UEFI() && n.Model == NICVirtio {
 		device += ",romfile="
 	}
-	return []string{"-netdev", backend, "-device", device + boot}
+	return append(forwards, "-netdev", backend, "-device", device+boot)
 }
 
 // escape doubles the commas of a value in QEMU's key=value lists.

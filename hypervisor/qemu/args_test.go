@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -151,12 +152,12 @@ func TestValidate(t *testing.T) {
 
 func TestChannelAndRestrict(t *testing.T) {
 	c := Config{Name: "m", Dir: "/d", Firmware: FirmwareBIOS, Accelerator: AcceleratorTCG, MemoryMiB: 64, Channel: "org.ingot.run.0",
-		NICs: []NIC{{MAC: mustMAC(t, "52:54:00:00:00:01"), Model: NICVirtio, Restrict: true}}}
+		NICs: []NIC{{MAC: mustMAC(t, "52:54:00:00:00:01"), Model: NICVirtio, Restrict: true, Forwards: []Forward{{netip.MustParseAddrPort("10.0.2.100:80"), "a.sock"}}}}}
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	args := strings.Join(c.args(flash{}), " ")
-	for _, want := range []string{"-chardev socket,id=channel,fd=5,server=on,wait=off -device virtio-serial-pci -device virtserialport,chardev=channel,name=org.ingot.run.0", "-netdev user,id=nic0,restrict=on "} {
+	for _, want := range []string{"-chardev socket,id=channel,fd=5,server=on,wait=off -device virtio-serial-pci -device virtserialport,chardev=channel,name=org.ingot.run.0", "-chardev socket,id=nic0forward0,reconnect=1,path=a.sock -netdev user,id=nic0,restrict=on,guestfwd=tcp:10.0.2.100:80-chardev:nic0forward0 "} {
 		if !strings.Contains(args, want) {
 			t.Errorf("arguments lack %q: %s", want, args)
 		}

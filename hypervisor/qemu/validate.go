@@ -3,10 +3,14 @@ package qemu
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"regexp"
 	"slices"
 )
+
+// userNetwork is the user-mode network's default.
+var userNetwork = netip.MustParsePrefix("10.0.2.0/24")
 
 var (
 	uuidForm    = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
@@ -112,8 +116,13 @@ func (n NIC) validate() error {
 	if n.MAC[0]&1 != 0 {
 		return fmt.Errorf("mac %s is a group address: the lowest bit of its first byte must be 0", n.MAC)
 	}
-	if n.Restrict && n.Tap != "" {
-		return fmt.Errorf("tap %s with a restricted network: only the user-mode network can be restricted", n.Tap)
+	if (n.Restrict || n.Forwards != nil) && n.Tap != "" {
+		return fmt.Errorf("tap %s with a restricted network or forwards: only the user-mode network has them", n.Tap)
+	}
+	for _, f := range n.Forwards {
+		if !userNetwork.Contains(f.Address.Addr()) || f.Address.Port() == 0 || f.Socket == "" {
+			return fmt.Errorf("forward of %s to %q: want an address in %s, a port and a socket", f.Address, f.Socket, userNetwork)
+		}
 	}
 	return oneOf("model", n.Model, NICVirtio, NICE1000E, NICVMXNET3)
 }

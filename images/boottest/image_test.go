@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	tinyUp = regexp.MustCompile(`tiny: starting, kernel`)
+	tinyUp = regexp.MustCompile(`Welcome to GRUB`)
 	never  = regexp.MustCompile(`this is never said`)
 )
 

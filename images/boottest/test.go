@@ -61,10 +61,7 @@ func (r *run) run(ctx context.Context) (err error) {
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		return err
 	}
-	if r.home, err = listenHome(ctx); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, r.home.close()) }()
+	r.home = newHome()
 	if r.subject, err = newSubject(r.o, cmp.Or(r.o.home, r.home.url)); err != nil {
 		return err
 	}
@@ -90,7 +87,7 @@ func (r *run) start(ctx context.Context) error {
 		return err
 	}
 	m := guestrun.Machine{Name: "boot-test-" + r.o.Mode, Dir: r.o.Dir, Base: base, Format: format, SizeBytes: r.o.diskBytes(),
-		SectorBytes: r.o.sectorBytes(), Firmware: firmware, Network: guestrun.NetworkOpen, Stall: r.o.Stall, Limit: r.o.Timeout, Log: r.o.Log}
+		SectorBytes: r.o.sectorBytes(), Firmware: firmware, Network: guestrun.NetworkClosed, Server: r.home, Stall: r.o.Stall, Limit: r.o.Timeout, Log: r.o.Log}
 	if r.o.speaks() {
 		m.Prepare = func(disk *guestrun.Overlay, m *guestrun.Machine) error { return r.subject.deploy(r.o, disk, m) }
 	}

@@ -106,8 +106,8 @@ func TestTiny(t *testing.T) {
 	})
 	t.Run("never phones home", func(t *testing.T) {
 		o := options(t, image, path, "bios")
-		o.home, o.Timeout = "http://10.0.2.2:9/", 20*time.Second
-		failed(t, mustTest(t, o), "phone-home: the guest took more than 20s", "Booting")
+		o.home, o.Timeout = "http://10.0.2.2:9/", 15*time.Second
+		failed(t, mustTest(t, o), "phone-home: the guest took more than 15s", "Booting")
 	})
 	t.Run("kernel panic", func(t *testing.T) {
 		failed(t, mustTest(t, options(t, image, withoutInitrd(t, path), "bios")), "phone-home: the guest stopped with \"Kernel panic - not syncing: VFS: Unable to mount root fs", "")

@@ -19,6 +19,7 @@ type Guest struct {
 	process *qemu.Process
 	console *console
 	channel *channel
+	server  *server // nil without
 	log     *slog.Logger
 	// Disk is the overlay's path, and Accelerated tells KVM from emulation.
 	Disk        string
@@ -107,7 +108,7 @@ func (g *Guest) WaitConsole(ctx context.Context, pattern *regexp.Regexp) (string
 }
 
 // Console is the path of the file with all that the console said. Close removes it.
-func (g *Guest) Console() string { return qemu.ConsoleLog(g.scratch.path("machine")) }
+func (g *Guest) Console() string { return qemu.ConsoleLog(g.scratch.path(machineName)) }
 
 // ConsoleTail is what the console said last, as text.
 func (g *Guest) ConsoleTail() string {
@@ -167,6 +168,9 @@ func (g *Guest) Close() error {
 	err := g.process.Wait(context.Background())
 	g.channel.close()
 	g.owners.Wait()
+	if g.server != nil {
+		err = errors.Join(err, g.server.close())
+	}
 	return errors.Join(err, g.scratch.remove())
 }
 

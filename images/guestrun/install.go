@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"regexp"
-	"strings"
 	"time"
 
 	"ingot/hypervisor/qemu"
@@ -22,12 +21,12 @@ type InstallOptions struct {
 	// Dir is for the work and the result. Required.
 	Dir string
 	// Kernel and Initrd are the installer's, booted directly; without them the machine
-	// boots from ISO. In CommandLine, AnswersURL is replaced.
+	// boots from ISO.
 	Kernel, Initrd, CommandLine string
 	ISO                         string
 	// InitrdFiles are added to the initrd, by absolute path: "/preseed.cfg".
 	InitrdFiles map[string][]byte
-	// Answers are served to the guest; nil for none. They need NetworkOpen.
+	// Answers are served to the guest at [ServerURL], on any network; nil for none.
 	Answers http.Handler
 	// SizeBytes is the disk to install on. Required.
 	SizeBytes int64
@@ -54,9 +53,6 @@ type InstallOptions struct {
 	Progress func(step string)
 }
 
-// AnswersURL stands in a command line for the URL of the answer files; it ends in a slash.
-const AnswersURL = "@ANSWERS@"
-
 func (o *InstallOptions) setDefaults() error {
 	switch {
 	case o.Dir == "" || o.SizeBytes <= 0:
@@ -65,8 +61,6 @@ func (o *InstallOptions) setDefaults() error {
 		return inventory.Invalid("neither a kernel nor an ISO to boot the installer from")
 	case len(o.InitrdFiles) > 0 && o.Initrd == "":
 		return inventory.Invalid("files for an initrd and no initrd")
-	case o.Answers != nil && o.Network != NetworkOpen:
-		return inventory.Invalid("answer files are served over the network, which is %q: want %q, or files in the initrd", o.Network, NetworkOpen)
 	case o.StopWhenAccepted && o.Accepted == nil:
 		return inventory.Invalid("to stop when the answers are accepted, say what the console says then")
 	}
@@ -96,7 +90,7 @@ func (o *InstallOptions) run(ctx context.Context) (raw string, err error) {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, work.remove()) }()
-	m := Machine{Name: "install-" + o.Name, Dir: o.Dir, SizeBytes: o.SizeBytes, Kernel: o.Kernel, Initrd: o.Initrd, Append: o.CommandLine, CDROM: o.ISO,
+	m := Machine{Name: "install-" + o.Name, Dir: o.Dir, SizeBytes: o.SizeBytes, Kernel: o.Kernel, Initrd: o.Initrd, Append: o.CommandLine, Server: o.Answers, CDROM: o.ISO,
 		Firmware: o.Firmware, MemoryMiB: o.MemoryMiB, CPUs: o.CPUs, Network: o.Network, Accelerator: o.Accelerator,
 		Stall: o.Stall, Limit: o.Limit, MaxConsoleBytes: 64 << 20, EndAtReset: true, Log: o.Log}
 	if len(o.InitrdFiles) > 0 {
@@ -104,14 +98,6 @@ func (o *InstallOptions) run(ctx context.Context) (raw string, err error) {
 		if err := withFiles(o.Initrd, o.InitrdFiles, m.Initrd); err != nil {
 			return "", fmt.Errorf("add files to initrd: %w", err)
 		}
-	}
-	if o.Answers != nil {
-		a, err := serveAnswers(ctx, o.Answers)
-		if err != nil {
-			return "", err
-		}
-		defer func() { err = errors.Join(err, a.close()) }()
-		m.Append = strings.ReplaceAll(m.Append, AnswersURL, a.url)
 	}
 	o.Progress("boot")
 	g, err := Run(ctx, m)

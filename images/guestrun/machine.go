@@ -4,6 +4,8 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/netip"
 	"time"
 
 	"ingot/hypervisor/qemu"
@@ -23,9 +25,6 @@ const (
 	// host reaches.
 	NetworkOpen Network = "open"
 )
-
-// HostAddress is this host's loopback as guests of NetworkOpen see it.
-const HostAddress = "10.0.2.2"
 
 // guestMAC is the network card's: each guest is alone on its network.
 var guestMAC = net.HardwareAddr{0x52, 0x54, 0x00, 0x12, 0x34, 0x56}
@@ -68,6 +67,9 @@ type Machine struct {
 	MemoryMiB, CPUs int
 	// Network is NetworkNone when empty.
 	Network Network
+	// Server answers the guest's HTTP requests to [ServerURL], one after the other, also on
+	// a closed network; nil for none. It must have a network.
+	Server http.Handler
 	// EndAtReset makes a reset of the machine its end, as switching off is.
 	EndAtReset bool
 	// TPM adds a TPM 2.0.
@@ -90,6 +92,9 @@ func (m *Machine) setDefaults() error {
 	}
 	if m.Base == "" && m.SizeBytes <= 0 {
 		return inventory.Invalid("machine %s: without an image its disk needs a size", m.Name)
+	}
+	if m.Server != nil && (m.Network == NetworkNone || m.Network == "") {
+		return inventory.Invalid("machine %s: a server needs a network", m.Name)
 	}
 	set(&m.Firmware, qemu.FirmwareBIOS)
 	set(&m.MemoryMiB, 1024)
@@ -114,7 +119,7 @@ func set[T comparable](field *T, value T) {
 
 // config is the QEMU process of the machine, whose disk is at disk.
 func (m *Machine) config(s *scratch, disk qemu.Disk) qemu.Config {
-	c := qemu.Config{Name: m.Name, Dir: s.path("machine"), Firmware: m.Firmware, Boot: qemu.BootDisk, MemoryMiB: m.MemoryMiB, CPUs: m.CPUs,
+	c := qemu.Config{Name: m.Name, Dir: s.path(machineName), Firmware: m.Firmware, Boot: qemu.BootDisk, MemoryMiB: m.MemoryMiB, CPUs: m.CPUs,
 		Accelerator: m.Accelerator, TPM: m.TPM, Channel: portName, CDROM: m.CDROM, Kernel: m.Kernel, Initrd: m.Initrd, Append: m.Append}
 	disk.Bus, disk.SectorBytes, disk.IgnoreFlush = qemu.BusVirtio, m.SectorBytes, true
 	c.Disks = []qemu.Disk{disk}
@@ -129,8 +134,14 @@ func (m *Machine) config(s *scratch, disk qemu.Disk) qemu.Config {
 	}
 	if m.Network != NetworkNone {
 		c.NICs = []qemu.NIC{{MAC: guestMAC, Model: qemu.NICVirtio, BootIndex: -1, Restrict: m.Network == NetworkClosed}}
+		if m.Server != nil {
+			c.NICs[0].Forwards = []qemu.Forward{{Address: netip.MustParseAddrPort(serverAddress), Socket: serverSocket}}
+		}
 	}
 	return c
 }
 
-const seedName = "seed.img"
+const (
+	seedName    = "seed.img"
+	machineName = "machine"
+)

@@ -47,21 +47,36 @@ func start(ctx context.Context, m *Machine, s *scratch) (*Guest, error) {
 			m.Accelerator = qemu.AcceleratorKVM
 		}
 	}
-	life, kill := context.WithCancel(ctx)
-	process, err := qemu.Start(life, m.config(s, disk))
-	if err != nil {
-		kill()
+	g := &Guest{scratch: s, console: newConsole(), log: m.Log, Disk: disk.Path, Accelerated: m.Accelerator == qemu.AcceleratorKVM, sign: make(chan struct{}, 1)}
+	if err := g.launch(ctx, m, disk); err != nil {
+		if g.server != nil {
+			err = errors.Join(err, g.server.close())
+		}
 		return nil, err
 	}
-	g := &Guest{scratch: s, process: process, console: newConsole(), log: m.Log, kill: kill, Disk: disk.Path,
-		Accelerated: m.Accelerator == qemu.AcceleratorKVM, sign: make(chan struct{}, 1)}
+	m.Log.Info("guest started", "pid", g.process.PID(), "firmware", m.Firmware, "accelerator", m.Accelerator)
+	return g, nil
+}
+
+// launch starts the machine's server and process.
+func (g *Guest) launch(ctx context.Context, m *Machine, disk qemu.Disk) (err error) {
+	if m.Server != nil {
+		if g.server, err = newServer(g.scratch.path(machineName), m.Server); err != nil {
+			return err
+		}
+	}
+	life, kill := context.WithCancel(ctx)
+	if g.process, err = qemu.Start(life, m.config(g.scratch, disk)); err != nil {
+		kill()
+		return err
+	}
+	g.kill = kill
 	g.life, g.fail = context.WithCancelCause(ctx)
 	if err := g.connect(ctx, m); err != nil {
 		kill()
-		return nil, errors.Join(err, process.Wait(context.WithoutCancel(ctx)))
+		return errors.Join(err, g.process.Wait(context.WithoutCancel(ctx)))
 	}
-	m.Log.Info("guest started", "pid", process.PID(), "firmware", m.Firmware, "accelerator", m.Accelerator)
-	return g, nil
+	return nil
 }
 
 // makeDisk makes the overlay, or an empty disk.
