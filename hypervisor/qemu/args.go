@@ -11,6 +11,7 @@ import (
 const (
 	monitorFD = 3 + iota
 	consoleFD
+	channelFD
 )
 
 // firstNICSlot is the PCI slot of the first network card. It is fixed so that
@@ -43,6 +44,10 @@ func (c Config) args(fw flash) []string {
 	if c.TPM {
 		a = append(a, "-chardev", "socket,id=tpm,path="+tpmSocketName,
 			"-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-tis,tpmdev=tpm0")
+	}
+	if c.Channel != "" {
+		a = append(a, "-chardev", fmt.Sprintf("socket,id=channel,fd=%d,server=on,wait=off", channelFD),
+			"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=channel,name="+escape(c.Channel))
 	}
 	a = append(a, c.directBootArgs()...)
 	return append(a, c.ExtraArgs...)
@@ -172,6 +177,15 @@ func (d Disk) deviceArgs(id, boot string) []string {
 func (n NIC) args(i int, fw Firmware, boot string) []string {
 	id := "nic" + strconv.Itoa(i)
 	backend := "user,id=" + id
+	if n.Restrict {
+		backend += ",restrict=on"
+	}
+	var forwards []string
+	for f, forward := range n.Forwards {
+		stream := fmt.Sprintf("%sforward%d", id, f)
+		forwards = append(forwards, "-chardev", fmt.Sprintf("socket,id=%s,reconnect=1,path=%s", stream, escape(forward.Socket)))
+		backend += fmt.Sprintf(",guestfwd=tcp:%s:%d-chardev:%s", forward.Address.Addr(), forward.Address.Port(), stream)
+	}
 	if n.Tap != "" {
 		backend = "tap,id=" + id + ",ifname=" + escape(n.Tap) + ",script=no,downscript=no"
 	}
@@ -182,7 +196,7 @@ func (n NIC) args(i int, fw Firmware, boot string) []string {
 	if fw.UEFI() && n.Model == NICVirtio {
 		device += ",romfile="
 	}
-	return []string{"-netdev", backend, "-device", device + boot}
+	return append(forwards, "-netdev", backend, "-device", device+boot)
 }
 
 // escape doubles the commas of a value in QEMU's key=value lists.

@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,5 +147,27 @@ func TestValidate(t *testing.T) {
 				t.Errorf("Validate = %v; want it to say %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestChannelAndRestrict(t *testing.T) {
+	c := Config{Name: "m", Dir: "/d", Firmware: FirmwareBIOS, Accelerator: AcceleratorTCG, MemoryMiB: 64, Channel: "org.ingot.run.0",
+		NICs: []NIC{{MAC: mustMAC(t, "52:54:00:00:00:01"), Model: NICVirtio, Restrict: true, Forwards: []Forward{{netip.MustParseAddrPort("10.0.2.100:80"), "a.sock"}}}}}
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	args := strings.Join(c.args(flash{}), " ")
+	for _, want := range []string{"-chardev socket,id=channel,fd=5,server=on,wait=off -device virtio-serial-pci -device virtserialport,chardev=channel,name=org.ingot.run.0", "-chardev socket,id=nic0forward0,reconnect=1,path=a.sock -netdev user,id=nic0,restrict=on,guestfwd=tcp:10.0.2.100:80-chardev:nic0forward0 "} {
+		if !strings.Contains(args, want) {
+			t.Errorf("arguments lack %q: %s", want, args)
+		}
+	}
+	c.Channel = "a,b"
+	c.NICs[0].Tap = "tap0"
+	err := c.Validate()
+	for _, want := range []string{`channel "a,b"`, "tap tap0"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Validate = %v, want %q", err, want)
+		}
 	}
 }

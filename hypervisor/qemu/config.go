@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"net"
+	"net/netip"
 )
 
 // Config describes one machine. The zero value of a field that is not marked
@@ -52,6 +53,10 @@ type Config struct {
 	USBDisk string
 	// TPM adds a TPM 2.0, emulated by swtpm, with its state in Dir.
 	TPM bool
+
+	// Channel is the name of a virtio-serial port, which the guest finds below
+	// /dev/virtio-ports; [Process.Channel] is its other end. Empty: no port.
+	Channel string
 
 	// Kernel, Initrd and Append boot a kernel directly, with no boot loader.
 	// Initrd and Append need Kernel.
@@ -158,6 +163,12 @@ type NIC struct {
 	// Tap is the name of an existing tap device in the machine's namespace.
 	// Empty: QEMU's user-mode network.
 	Tap string
+	// Restrict keeps the guest from reaching anything through the user-mode network
+	// but its DHCP and DNS answers. It is for cards without a tap.
+	Restrict bool
+	// Forwards are addresses of the user-mode network that a unix socket answers, also
+	// when it is restricted. They are for cards without a tap.
+	Forwards []Forward
 	// MAC is required: QEMU's default is the same for every machine.
 	MAC net.HardwareAddr
 	// Model is required.
@@ -165,4 +176,14 @@ type NIC struct {
 	// BootIndex places the card among the network cards, lowest first; 0 means
 	// its place in Config.NICs, counted from 1, and -1 that it is not booted from.
 	BootIndex int
+}
+
+// Forward is a TCP address that a guest of the user-mode network can connect to. All its
+// connections are one stream to the socket, which QEMU connects to, and again a second
+// after it was closed: what the socket sends goes to the guest's newest connection.
+type Forward struct {
+	// Address is in the network, 10.0.2.0/24, and not 10.0.2.2 or 10.0.2.3.
+	Address netip.AddrPort
+	// Socket is the path of a listening unix socket, seen from the machine's directory.
+	Socket string
 }

@@ -48,6 +48,24 @@ func (p *Process) Wait(ctx context.Context) error {
 	}
 }
 
+// ExitError says how a process that this program started has ended: nil after the
+// guest switched itself off, an [*exec.ExitError] for a signal or a bad status. It is
+// [ErrRunning] while the process runs, and nil for one found by Attach.
+func (p *Process) ExitError() error {
+	if p.done == nil {
+		return nil
+	}
+	select {
+	case <-p.done:
+		return p.exit
+	default:
+		return ErrRunning
+	}
+}
+
+// ErrRunning means that the machine's process has not ended.
+var ErrRunning = errors.New("the machine is running")
+
 // WaitPID waits for the end of a process that need not be a child of this program:
 // its pidfd becomes readable then. One that does not exist is no error.
 func WaitPID(ctx context.Context, pid int) error {
@@ -135,6 +153,16 @@ func (p *Process) Console(ctx context.Context) (net.Conn, error) {
 	conn, err := dialUnix(ctx, filepath.Join(p.dir, consoleSocketName))
 	if err != nil {
 		return nil, fmt.Errorf("connect to console of %q: %w", p.id.Name, err)
+	}
+	return conn, nil
+}
+
+// Channel connects to the machine's virtio-serial port ([Config.Channel]), one client
+// at a time. What comes out of it is the guest's word: bound it.
+func (p *Process) Channel(ctx context.Context) (net.Conn, error) {
+	conn, err := dialUnix(ctx, filepath.Join(p.dir, channelSocketName))
+	if err != nil {
+		return nil, fmt.Errorf("connect to channel of %q: %w", p.id.Name, err)
 	}
 	return conn, nil
 }

@@ -8,6 +8,7 @@
 //	process.json  which process this is (pid, start time, boot of the host)
 //	qmp.sock      QEMU's monitor
 //	console.sock  the serial console, for one client at a time
+//	channel.sock  the virtio-serial port, for one client at a time
 //	console.log   everything the serial console ever said
 //	qemu.log      what QEMU itself said
 //	vars.fd       the UEFI variables, kept between power-ons as on a real board

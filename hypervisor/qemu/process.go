@@ -17,6 +17,7 @@ const (
 	identityName      = "process.json"
 	monitorSocketName = "qmp.sock"
 	consoleSocketName = "console.sock"
+	channelSocketName = "channel.sock"
 	consoleLogName    = "console.log"
 	logName           = "qemu.log"
 )
@@ -28,6 +29,8 @@ type Process struct {
 	// done is closed when a process that we started has been reaped; nil when it
 	// was found by Attach.
 	done chan struct{}
+	// exit is how it ended, once done is closed.
+	exit error
 }
 
 // Start makes the machine's process and returns when QEMU has answered on its
@@ -105,6 +108,9 @@ func (c Config) launch(ctx context.Context, argv []string) (*Process, error) {
 	cmd.Dir = c.Dir
 	cmd.Stdout, cmd.Stderr = files.log, files.log
 	cmd.ExtraFiles = []*os.File{files.monitor, files.console}
+	if files.channel != nil {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, files.channel)
+	}
 	p, err := run(ctx, cmd, c.Detach)
 	if err != nil {
 		return nil, err
@@ -157,7 +163,7 @@ func run(ctx context.Context, cmd *exec.Cmd, detach bool) (*Process, error) {
 		if !detach {
 			stop = context.AfterFunc(ctx, func() { cmd.Process.Kill() })
 		}
-		cmd.Wait()
+		p.exit = cmd.Wait()
 		stop()
 	}()
 	if err := <-started; err != nil {
@@ -170,17 +176,21 @@ func run(ctx context.Context, cmd *exec.Cmd, detach bool) (*Process, error) {
 // childFiles is what a QEMU process inherits.
 type childFiles struct {
 	monitor, console, log *os.File
+	channel               *os.File // nil without a channel
 	logFrom               int64
 	logPath               string
 }
 
 func (c Config) openFiles() (*childFiles, error) {
 	f := &childFiles{logPath: filepath.Join(c.Dir, logName)}
-	var err1, err2, err3 error
+	var err1, err2, err3, err4 error
 	f.monitor, err1 = listenUnix(filepath.Join(c.Dir, monitorSocketName))
 	f.console, err2 = listenUnix(filepath.Join(c.Dir, consoleSocketName))
 	f.log, err3 = os.OpenFile(f.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	if c.Channel != "" {
+		f.channel, err4 = listenUnix(filepath.Join(c.Dir, channelSocketName))
+	}
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		f.close()
 		return nil, err
 	}
@@ -191,7 +201,7 @@ func (c Config) openFiles() (*childFiles, error) {
 }
 
 func (f *childFiles) close() {
-	for _, file := range []*os.File{f.monitor, f.console, f.log} {
+	for _, file := range []*os.File{f.monitor, f.console, f.log, f.channel} {
 		if file != nil {
 			file.Close()
 		}

@@ -178,3 +178,31 @@ func TestProbe(t *testing.T) {
 		t.Errorf("second answer %v, %q after %v", again, why, time.Since(began))
 	}
 }
+
+func TestChannelAndExit(t *testing.T) {
+	needQEMU(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c := machine(t)
+	c.Channel = "org.example.port.0"
+	c.NICs = []NIC{{MAC: mustMAC(t, "52:54:00:00:00:01"), Model: NICVirtio, Restrict: true}}
+	p := mustStart(t, ctx, c)
+	conn, err := p.Channel(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := p.ExitError(); !errors.Is(err, ErrRunning) {
+		t.Errorf("ExitError of a running machine = %v", err)
+	}
+	if err := p.PowerOff(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := p.ExitError(); !errors.As(err, &exit) || exit.Exited() {
+		t.Errorf("ExitError after SIGKILL = %v", err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the channel did not end with the machine: %v", err)
+	}
+}

@@ -3,12 +3,19 @@ package qemu
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"regexp"
 	"slices"
 )
 
-var uuidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+// userNetwork is the user-mode network's default.
+var userNetwork = netip.MustParsePrefix("10.0.2.0/24")
+
+var (
+	uuidForm    = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	channelForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+)
 
 // Validate reports everything in the configuration that QEMU would refuse or,
 // worse, silently change. Files must exist; nothing is started.
@@ -29,6 +36,9 @@ func (c Config) Validate() error {
 	}
 	if c.Kernel == "" && (c.Initrd != "" || c.Append != "") {
 		errs = append(errs, errors.New("initrd and append need a kernel"))
+	}
+	if c.Channel != "" && !channelForm.MatchString(c.Channel) {
+		errs = append(errs, fmt.Errorf("channel %q: want a name of letters, digits, dots, - and _", c.Channel))
 	}
 	errs = append(errs, c.validateHTTPFirst(), c.validateFiles())
 	for i, d := range c.Disks {
@@ -105,6 +115,14 @@ func (n NIC) validate() error {
 	}
 	if n.MAC[0]&1 != 0 {
 		return fmt.Errorf("mac %s is a group address: the lowest bit of its first byte must be 0", n.MAC)
+	}
+	if (n.Restrict || n.Forwards != nil) && n.Tap != "" {
+		return fmt.Errorf("tap %s with a restricted network or forwards: only the user-mode network has them", n.Tap)
+	}
+	for _, f := range n.Forwards {
+		if !userNetwork.Contains(f.Address.Addr()) || f.Address.Port() == 0 || f.Socket == "" {
+			return fmt.Errorf("forward of %s to %q: want an address in %s, a port and a socket", f.Address, f.Socket, userNetwork)
+		}
 	}
 	return oneOf("model", n.Model, NICVirtio, NICE1000E, NICVMXNET3)
 }
