@@ -56,7 +56,11 @@ var packages = []row{
 	{"images/lint", "inventory images/contents", ""},
 	{"images/sbom", "images/contents", ""},
 	{"images/nightly", "inventory", ""},
-	{"images/build", foundation + "images/master images hypervisor/qemu", ""},
+	{"images/guestrun", foundation + "hypervisor/qemu images/master", ""},
+	{"images/boottest", foundation + "hypervisor/qemu images/master images/guestrun", ""},
+	{"images/recipes", "", ""},
+	{"images/publish", "inventory images images/...", "it joins the others"},
+	{"images/build", foundation + "images/master images images/recipes hypervisor/qemu", ""},
 	{"hypervisor", "inventory", ""},
 	{"hypervisor/drivertest", "inventory hypervisor", ""},
 	{"hypervisor/fleet", foundation + "hypervisor", ""},
@@ -110,7 +114,7 @@ var pins = []pin{
 	{"github.com/CycloneDX/cyclonedx-go", "images/sbom"},
 	{"github.com/robfig/cron/v3", "images/nightly"},
 	{"aead.dev/minisign", "images/sign"},
-	{"golang.org/x/crypto", "hypervisor/hyperv/winrmsim"},
+	{"golang.org/x/crypto", "hypervisor/hyperv/winrmsim images/boottest"},
 	{"github.com/google/go-cmp", "inventory/storetest hypervisor/drivertest"},
 }
 
