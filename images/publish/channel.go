@@ -136,7 +136,7 @@ func (p *Publisher) Apply(ctx context.Context, name string, r Rule) (image inven
 	if errors.Is(err, inventory.ErrNotFound) {
 		return image, false, nil
 	}
-	if err != nil || !passed(image, r.Passes) {
+	if err != nil || !Passed(image, r.Passes) {
 		return image, false, err
 	}
 	why := fmt.Sprintf("was %s for %s and passed its boot test", r.From, r.After)
@@ -168,8 +168,8 @@ func ripe(moves []inventory.ChannelMove, r Rule, now time.Time) string {
 	return newest.Digest
 }
 
-// passed tells whether each mode's tests passed often enough, and the newest did.
-func passed(image inventory.Image, times int) bool {
+// Passed tells whether each mode's tests passed often enough, and the newest did.
+func Passed(image inventory.Image, times int) bool {
 	if image.Proven() != nil {
 		return false
 	}

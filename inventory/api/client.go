@@ -97,16 +97,6 @@ func (c *Client) Image(ctx context.Context, ref string) (i inventory.Image, err 
 	return i, c.call(ctx, http.MethodGet, "/images/"+url.PathEscape(ref), nil, &i)
 }
 
-// Import has the server import a file; f is told of the progress.
-func (c *Client) Import(ctx context.Context, in ImageImport, f func(WorkLine)) (inventory.Image, error) {
-	return c.work(ctx, "/images/import", in, f)
-}
-
-// Build has the server build a recipe; f is told of the progress.
-func (c *Client) Build(ctx context.Context, in ImageBuild, f func(WorkLine)) (inventory.Image, error) {
-	return c.work(ctx, "/images/build", in, f)
-}
-
 func (c *Client) work(ctx context.Context, path string, in any, f func(WorkLine)) (inventory.Image, error) {
 	var image *inventory.Image
 	err := stream(ctx, c, http.MethodPost, path, in, func(l WorkLine) error {

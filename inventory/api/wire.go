@@ -67,38 +67,6 @@ type NetworkRow struct {
 	DHCPNow inventory.DHCPMode `json:"dhcpNow"`
 }
 
-// ImageImport asks the server to import a file that it can read.
-type ImageImport struct {
-	Path    string `json:"path"`
-	Name    string `json:"name"`
-	Format  string `json:"format,omitempty"`
-	SHA256  string `json:"sha256,omitempty"`
-	Channel string `json:"channel,omitempty"`
-	// FirstBoot is cloud-init or none.
-	FirstBoot     string   `json:"firstBoot,omitempty"`
-	GrowPartition string   `json:"growPartition,omitempty"`
-	BootModes     []string `json:"bootModes,omitempty"`
-}
-
-// ImageBuild asks the server to build a recipe.
-type ImageBuild struct {
-	// Recipe is the name of a built-in recipe or the text of one.
-	Recipe  string `json:"recipe"`
-	Text    string `json:"text,omitempty"`
-	Channel string `json:"channel,omitempty"`
-	Force   bool   `json:"force,omitempty"`
-}
-
-// WorkLine is one line of the answer to long work: progress, and at the end Image or
-// Error.
-type WorkLine struct {
-	Step  string           `json:"step,omitempty"`
-	Bytes int64            `json:"bytes,omitempty"`
-	Total int64            `json:"total,omitempty"`
-	Image *inventory.Image `json:"image,omitempty"`
-	Error string           `json:"error,omitempty"`
-}
-
 // Version is who answers.
 type Version struct {
 	Version   string    `json:"version"`

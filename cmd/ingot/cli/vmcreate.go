@@ -207,7 +207,7 @@ func (a *app) ensureImage(ctx context.Context, c *api.Client, ref string, dry bo
 	}
 	fmt.Fprintf(a.err, "there is no image %s yet: building it\n", ref)
 	b := newBar(a.err)
-	_, err = c.Build(ctx, api.ImageBuild{Recipe: ref}, showWork(b))
+	_, err = c.Build(ctx, api.ImageBuild{Recipe: ref}, func(l api.WorkLine) { showWork(b, l) })
 	b.done()
 	return err
 }

@@ -113,6 +113,15 @@ func (n Nightly) channel() string {
 	return n.Channel
 }
 
+// passes is how often the rules want a version to have passed.
+func (n Nightly) passes() int {
+	most := 1
+	for _, p := range n.Promote {
+		most = max(most, p.Passes)
+	}
+	return most
+}
+
 func (n Nightly) promoted() (channels []string) {
 	for _, p := range n.Promote {
 		channels = append(channels, p.From, p.To)

@@ -2,14 +2,22 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"os"
+	"path"
 	"path/filepath"
+	"strings"
+	"testing/fstest"
 	"time"
 
 	"ingot/images"
 	"ingot/images/build"
 	"ingot/images/master"
+	"ingot/images/publish"
+	"ingot/images/sign"
 	"ingot/inventory"
 	"ingot/inventory/api"
 )
@@ -17,60 +25,82 @@ import (
 // imageWork implements rest.Images: the store on disk is the truth, the inventory
 // mirrors it.
 type imageWork struct {
-	images *images.Store
-	store  inventory.Store
-	dir    string
-	now    func() time.Time
+	// images is what machines and hosts get: with keys, only what one of them signed.
+	images  *images.Store
+	publish *publish.Publisher
+	store   inventory.Store // nil without a server
+	cfg     Images
+	now     func() time.Time
+	log     *slog.Logger
+}
+
+// openImageWork opens the image store of a data directory twice: once for those who are
+// served, and once for the publisher, who must open what is not signed yet.
+func openImageWork(data string, cfg Images, log *slog.Logger) (*imageWork, error) {
+	served, err := images.NewStore(filepath.Join(data, "images"))
+	if err != nil {
+		return nil, err
+	}
+	own, err := images.NewStore(filepath.Join(data, "images"))
+	if err != nil {
+		return nil, err
+	}
+	quota, err := cfg.quotaBytes()
+	if err != nil {
+		return nil, err
+	}
+	served.SetQuota(quota)
+	own.SetQuota(quota)
+	keys, err := sign.LoadKeys(cfg.TrustedKeys)
+	if err != nil {
+		return nil, err
+	}
+	served.Trust = keys.Trust
+	work := filepath.Join(data, "build")
+	w := &imageWork{images: served, cfg: cfg, now: time.Now, log: log}
+	w.publish = &publish.Publisher{Store: own, Keys: keys, Guest: publish.Machines{Dir: work, Log: log}, Dir: work, Cache: filepath.Join(data, "cache"),
+		Now: time.Now, Log: log, Events: w.tell}
+	w.publish.Signer, err = cfg.signer()
+	return w, err
+}
+
+// signer opens the signing key, nil for none.
+func (i Images) signer() (*sign.Signer, error) {
+	if i.SigningKey == "" {
+		return nil, nil
+	}
+	if i.SigningPasswordFile == "" {
+		return sign.OpenSigner(i.SigningKey, nil)
+	}
+	return sign.OpenSigner(i.SigningKey, func() (string, error) {
+		text, err := os.ReadFile(i.SigningPasswordFile)
+		return strings.TrimRight(string(text), "\r\n"), err
+	})
 }
 
 // LocalImages works on the image store of a data directory without a server; a server
 // that runs on the same directory notices within rescanEvery.
 func LocalImages(data string) (*LocalWork, error) {
-	store, err := images.NewStore(filepath.Join(data, "images"))
-	if err != nil {
-		return nil, err
-	}
-	return &LocalWork{&imageWork{images: store, dir: data, now: time.Now}}, nil
+	w, err := openImageWork(data, Images{}, slog.New(slog.DiscardHandler))
+	return &LocalWork{w}, err
 }
 
 // LocalWork is image work without a server.
-type LocalWork struct{ work *imageWork }
+type LocalWork struct{ *imageWork }
 
-// Import is as the API's.
-func (l *LocalWork) Import(ctx context.Context, in api.ImageImport, progress func(api.WorkLine)) (inventory.Image, error) {
-	return l.work.Import(ctx, in, progress)
-}
-
-// Build is as the API's.
-func (l *LocalWork) Build(ctx context.Context, in api.ImageBuild, progress func(api.WorkLine)) (inventory.Image, error) {
-	return l.work.Build(ctx, in, progress)
-}
-
-// rescanEvery is how soon the server sees images that another process stored.
-const rescanEvery = 5 * time.Second
-
-// rescan mirrors the store on disk now and then, until ctx ends.
-func (w *imageWork) rescan(ctx context.Context, failed func(error)) error {
-	tick := time.NewTicker(rescanEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		if err := w.mirror(ctx); err != nil && ctx.Err() == nil {
-			failed(err)
-		}
+// publicationStep tells of a step in the API's form.
+func publicationStep(progress func(api.WorkLine)) func(publish.Step) {
+	return func(s publish.Step) {
+		progress(api.WorkLine{Step: s.Name, Bytes: s.Bytes, Total: s.Total, Index: s.Index, Count: s.Count})
 	}
 }
 
 // Import implements rest.Images.
 func (w *imageWork) Import(ctx context.Context, in api.ImageImport, progress func(api.WorkLine)) (inventory.Image, error) {
-	if !filepath.IsAbs(in.Path) {
-		return inventory.Image{}, inventory.Invalid("path %q (the server needs an absolute one)", in.Path)
+	if !filepath.IsAbs(in.Path) && !isURL(in.Path) {
+		return inventory.Image{}, inventory.Invalid("path %q (the server needs an absolute one, or a URL)", in.Path)
 	}
-	o := images.ImportOptions{Name: in.Name, Format: images.Format(in.Format), Channels: channels(in.Channel),
+	o := images.ImportOptions{Name: in.Name, Format: images.Format(in.Format), Version: w.version(),
 		Traits: master.Traits{SectorBytes: 512, GrowPartition: in.GrowPartition, FirstBoot: master.FirstBoot(in.FirstBoot)},
 		Progress: func(p images.ImportProgress) {
 			progress(api.WorkLine{Step: p.Step, Bytes: p.DoneBytes, Total: p.TotalBytes})
@@ -85,19 +115,48 @@ func (w *imageWork) Import(ctx context.Context, in api.ImageImport, progress fun
 		}
 		o.SHA256 = sum
 	}
-	image, err := w.images.Import(ctx, in.Path, o)
+	image, err := w.publish.Store.Import(ctx, in.Path, o)
 	if err != nil {
 		return image, err
 	}
-	return image, w.mirror(ctx)
+	return w.release(ctx, image, in.Channel, in.Untested, "imported", progress)
 }
 
-func channels(channel string) []string {
-	if channel == "" {
-		return []string{inventory.DefaultChannel}
-	}
-	return []string{channel}
+func isURL(path string) bool {
+	u, err := url.Parse(path)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https")
 }
+
+// noChannel asks that no channel be moved.
+const noChannel = "-"
+
+func channelOf(channel string) string {
+	switch channel {
+	case "":
+		return inventory.DefaultChannel
+	case noChannel:
+		return ""
+	}
+	return channel
+}
+
+// release moves a channel to an image that is stored already: a failure says so.
+func (w *imageWork) release(ctx context.Context, image inventory.Image, channel string, untested bool, why string, progress func(api.WorkLine)) (inventory.Image, error) {
+	channel = channelOf(channel)
+	if channel == "" {
+		return image, w.mirror(ctx)
+	}
+	released, err := w.publish.Release(ctx, image, publish.Move{Channel: channel, Untested: untested, Why: why}, publicationStep(progress))
+	if mirrored := w.mirror(ctx); mirrored != nil {
+		return released, mirrored
+	}
+	if err != nil {
+		return image, fmt.Errorf("%s@%s is stored, and channel %s did not move (--untested moves it without a boot test): %w", image.Name, image.Digest, channel, err)
+	}
+	return released, nil
+}
+
+func (w *imageWork) version() string { return w.now().UTC().Format("2006-01-02.150405") }
 
 // Build implements rest.Images.
 func (w *imageWork) Build(ctx context.Context, in api.ImageBuild, progress func(api.WorkLine)) (inventory.Image, error) {
@@ -105,99 +164,55 @@ func (w *imageWork) Build(ctx context.Context, in api.ImageBuild, progress func(
 	if err != nil {
 		return inventory.Image{}, err
 	}
-	o := build.ImageOptions{Force: in.Force, Channels: channels(in.Channel), Version: w.now().UTC().Format("2006-01-02.150405")}
-	o.Dir = filepath.Join(w.dir, "build")
-	o.Progress = func(s build.Step) { progress(api.WorkLine{Step: s.Name, Bytes: int64(s.Index), Total: int64(s.Count)}) }
-	o.StoreProgress = func(p images.ImportProgress) {
-		progress(api.WorkLine{Step: p.Step, Bytes: p.DoneBytes, Total: p.TotalBytes})
+	o := publish.Order{Recipe: recipe, Channel: channelOf(in.Channel), Version: w.version(), Force: in.Force, Untested: in.Untested, Why: "built"}
+	r, err := w.publish.Build(ctx, o, io.Discard, publicationStep(progress))
+	if mirrored := w.mirror(ctx); mirrored != nil {
+		return r.Image, mirrored
 	}
-	image, err := build.Image(ctx, w.images, recipe, o)
+	if err == nil && r.Unchanged {
+		progress(api.WorkLine{Step: "unchanged", Unchanged: true})
+	}
+	return r.Image, err
+}
+
+// recipeOf is the recipe's text with what lies beside it, a file of the server's, or a
+// built-in one.
+func recipeOf(in api.ImageBuild) (build.Recipe, error) {
+	switch {
+	case in.Text != "":
+		beside := fstest.MapFS{}
+		for name, data := range in.Beside {
+			beside[path.Clean(name)] = &fstest.MapFile{Data: data, Mode: 0o644}
+		}
+		return build.Parse(in.Recipe, []byte(in.Text), build.ParseOptions{Beside: beside, Set: in.Set})
+	case strings.ContainsAny(in.Recipe, "/"):
+		return build.LoadRecipe(in.Recipe, in.Set)
+	}
+	return build.EmbeddedRecipeWith(in.Recipe, in.Set)
+}
+
+// Test implements rest.Images.
+func (w *imageWork) Test(ctx context.Context, in api.ImageTest, progress func(api.WorkLine)) (inventory.Image, error) {
+	image, err := w.publish.Store.Get(ctx, in.Image)
+	if err != nil {
+		return image, err
+	}
+	image, err = w.publish.Test(ctx, image, in.Modes, false, publicationStep(progress))
 	if err != nil {
 		return image, err
 	}
 	return image, w.mirror(ctx)
 }
 
-func recipeOf(in api.ImageBuild) (build.Recipe, error) {
-	if in.Text != "" {
-		return build.ParseRecipe(in.Recipe, []byte(in.Text))
+// Export implements rest.Images.
+func (w *imageWork) Export(ctx context.Context, in api.ImageExport, progress func(api.WorkLine)) (inventory.Image, error) {
+	if !filepath.IsAbs(in.Path) {
+		return inventory.Image{}, inventory.Invalid("path %q (the server needs an absolute one)", in.Path)
 	}
-	return build.EmbeddedRecipe(in.Recipe)
-}
-
-// mirror makes the inventory list what the store on disk has.
-func (w *imageWork) mirror(ctx context.Context) error {
-	if w.store == nil {
-		return nil
-	}
-	list, err := w.images.List(ctx)
+	image, err := w.images.Get(ctx, in.Image)
 	if err != nil {
-		return fmt.Errorf("list images: %w", err)
+		return image, err
 	}
-	points, err := w.images.Channels(ctx)
-	if err != nil {
-		return fmt.Errorf("list channels: %w", err)
-	}
-	if same, err := w.mirrored(ctx, list, points); same || err != nil {
-		return err
-	}
-	return w.store.Update(ctx, func(x inventory.Tx) error {
-		have, err := x.Images(ctx)
-		if err != nil {
-			return err
-		}
-		known := map[string]bool{}
-		for _, image := range have {
-			known[image.Digest] = true
-		}
-		for _, image := range list {
-			if err := x.PutImage(ctx, image); err != nil {
-				return err
-			}
-			if !known[image.Digest] {
-				err = errors.Join(err, w.added(ctx, x, image))
-			}
-		}
-		for _, c := range points {
-			err = errors.Join(err, x.PutChannel(ctx, c))
-		}
-		return err
-	})
-}
-
-// mirrored reports whether the inventory has exactly this already.
-func (w *imageWork) mirrored(ctx context.Context, list []inventory.Image, points []inventory.Channel) (same bool, err error) {
-	err = w.store.View(ctx, func(x inventory.Tx) error {
-		have, err := x.Images(ctx)
-		if err != nil {
-			return err
-		}
-		channels, err := x.Channels(ctx)
-		digests := map[string]bool{}
-		for _, image := range have {
-			digests[image.Digest] = true
-		}
-		at := map[string]string{}
-		for _, c := range channels {
-			at[c.Name+":"+c.Channel] = c.Digest
-		}
-		same = true
-		for _, image := range list {
-			same = same && digests[image.Digest]
-		}
-		for _, c := range points {
-			same = same && at[c.Name+":"+c.Channel] == c.Digest
-		}
-		return err
-	})
-	return same, err
-}
-
-func (w *imageWork) added(ctx context.Context, x inventory.Tx, image inventory.Image) error {
-	e, err := inventory.NewEvent(nil, w.now(), inventory.ImageAdded{Name: image.Name, Digest: image.Digest})
-	if err != nil {
-		return err
-	}
-	_, err = x.AddEvent(ctx, e)
-	return err
+	return image, w.images.Export(ctx, image.Digest, images.Format(in.Format), in.Path, images.ExportOptions{Overwrite: in.Overwrite,
+		Progress: func(done, total int64) { progress(api.WorkLine{Step: "export", Bytes: done, Total: total}) }})
 }

@@ -20,7 +20,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ingot/hypervisor/fleet"
-	"ingot/images"
 	"ingot/inventory"
 	"ingot/inventory/api"
 	"ingot/inventory/api/rest"
@@ -59,6 +58,7 @@ type Daemon struct {
 	offers    *offers
 	lifecycle *lifecycle.Lifecycle
 	rollouts  *rollout.Runner
+	schedules *schedules
 	table     *netboot.Table
 	recorder  *netboot.Recorder
 	boot      *pxe.Server
@@ -171,11 +171,12 @@ func (d *Daemon) openSecrets(ctx context.Context) error {
 }
 
 func (d *Daemon) openImages(ctx context.Context) error {
-	store, err := images.NewStore(d.path("images"))
+	work, err := openImageWork(d.cfg.Data, d.cfg.Images, d.log.With("component", "images"))
 	if err != nil {
 		return err
 	}
-	d.images = &imageWork{images: store, store: d.store, dir: d.cfg.Data, now: d.now}
+	work.store, work.now = d.store, d.now
+	d.images = work
 	return d.images.mirror(ctx)
 }
 
@@ -190,6 +191,9 @@ func (d *Daemon) openDecisions(ctx context.Context) error {
 		d.log.With("component", "lifecycle"))
 	d.lifecycle.Limits = d.cfg.Limits.lifecycle()
 	d.rollouts = &rollout.Runner{Store: d.store, Orders: d.lifecycle, Now: d.now, Log: d.log.With("component", "rollout")}
+	if d.schedules, err = newSchedules(d); err != nil {
+		return err
+	}
 	d.table = netboot.NewTable(netboot.Config{HTTPPort: d.cfg.Machine.advertised(), TLSPort: d.cfg.Machine.TLSPort, Pin: pin,
 		Discover: d.cfg.Discover, KernelArgs: d.cfg.KernelArgs})
 	d.recorder = netboot.NewRecorder(d.table, d.store, d.now, d.log.With("component", "netboot"))
@@ -295,7 +299,7 @@ func (d *Daemon) guestServer() *guest.Server {
 }
 
 func (d *Daemon) agentHandler() http.Handler {
-	orders := &metal.Orders{Inventory: d.id, Now: d.now, PhoneHomeURL: func(local netip.Addr, machine string, generation int64) string {
+	orders := &metal.Orders{Inventory: d.id, Now: d.now, Trust: d.images.trust, PhoneHomeURL: func(local netip.Addr, machine string, generation int64) string {
 		return d.machineURL(local) + guest.PhoneHomePath(d.key, machine, generation)
 	}}
 	s := &agentapi.Server{Store: d.store, Orders: orders, Logs: d.kernel, Now: d.now, Log: d.log.With("component", "agentapi"),
@@ -304,7 +308,7 @@ func (d *Daemon) agentHandler() http.Handler {
 }
 
 func (d *Daemon) adminHandler() http.Handler {
-	s := &rest.Server{Store: d.store, Lifecycle: d.lifecycle, Tokens: d.tokens, Images: d.images, Rollouts: d.rollouts, Hosts: hostDesk{d}, Logs: d.journal, Now: d.now,
+	s := &rest.Server{Store: d.store, Lifecycle: d.lifecycle, Tokens: d.tokens, Images: d.images, Rollouts: d.rollouts, Schedules: d.schedules, Hosts: hostDesk{d}, Logs: d.journal, Now: d.now,
 		Log:     d.log.With("component", "api"),
 		Version: api.Version{Version: d.version, Inventory: d.id, Started: d.started}, NetworksChanged: d.networks.apply, DHCPNow: d.networks.mode}
 	mux := http.NewServeMux()
@@ -353,6 +357,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	g.Go(func() error { return d.offers.run(ctx) })
 	g.Go(func() error { return d.fleet.Run(ctx) })
 	g.Go(func() error { return d.rollouts.Run(ctx) })
+	g.Go(func() error { return d.schedules.Run(ctx) })
 	posts := &webhook.Sender{Store: d.store, Hooks: hooks, Client: webhook.NewClient(), After: time.After, Log: d.log.With("component", "webhook")}
 	g.Go(func() error { return ended(ctx, posts.Run(ctx)) })
 	g.Go(func() error {

@@ -19,12 +19,6 @@ import (
 	"ingot/inventory/rollout"
 )
 
-// Images does the long work on images.
-type Images interface {
-	Import(ctx context.Context, in api.ImageImport, progress func(api.WorkLine)) (inventory.Image, error)
-	Build(ctx context.Context, in api.ImageBuild, progress func(api.WorkLine)) (inventory.Image, error)
-}
-
 // Logs reads what machines printed.
 type Logs interface {
 	Read(ctx context.Context, machine string, follow bool, w io.Writer) error
@@ -37,6 +31,7 @@ type Server struct {
 	Tokens    *auth.Tokens
 	Images    Images
 	Rollouts  *rollout.Runner
+	Schedules Schedules
 	Hosts     Hosts
 	Logs      Logs
 	Version   api.Version
@@ -65,8 +60,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/machines/{name}/log", s.machineLog)
 	mux.HandleFunc("POST /api/v1/hosts/{name}/selftest", s.testHost)
 	mux.HandleFunc("POST /api/v1/vms/{name}/console", s.console)
-	mux.HandleFunc("POST /api/v1/images/import", s.importImage)
-	mux.HandleFunc("POST /api/v1/images/build", s.buildImage)
+	s.images(h, mux)
 	return s.Tokens.Guard(mux, s.noToken)
 }
 

@@ -110,16 +110,8 @@ func (s *Server) machineLog(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) importImage(w http.ResponseWriter, r *http.Request) {
-	work(s, w, r, s.Images.Import)
-}
-
-func (s *Server) buildImage(w http.ResponseWriter, r *http.Request) {
-	work(s, w, r, s.Images.Build)
-}
-
-// maxRecipeBytes bounds the body of image work.
-const maxRecipeBytes = 1 << 20
+// maxRecipeBytes bounds the body of image work: a recipe with the files beside it.
+const maxRecipeBytes = 16 << 20
 
 // work runs long work and streams its progress; the last line is the image or the error.
 func work[I any](s *Server, w http.ResponseWriter, r *http.Request, f func(context.Context, I, func(api.WorkLine)) (inventory.Image, error)) {

@@ -1,0 +1,79 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"ingot/images"
+	"ingot/inventory"
+	"ingot/inventory/api"
+)
+
+// Collect implements rest.Images.
+func (w *imageWork) Collect(ctx context.Context, in api.ImageCollect) ([]api.ImageDecision, error) {
+	plan, err := w.plan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !in.DryRun {
+		if err := w.collect(ctx, plan); err != nil {
+			return nil, err
+		}
+	}
+	rows := []api.ImageDecision{}
+	for _, d := range plan {
+		rows = append(rows, api.ImageDecision{Name: d.Image.Name, Digest: d.Image.Digest, Version: d.Image.Version, Keep: d.Keep, Why: d.Why, FreesBytes: d.FreesBytes})
+	}
+	return rows, nil
+}
+
+func (w *imageWork) plan(ctx context.Context) ([]images.Decision, error) {
+	uses, err := w.uses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return w.publish.Store.Plan(ctx, uses, images.Retention{KeepPerChannel: w.cfg.Keep, Grace: w.cfg.Grace})
+}
+
+func (w *imageWork) collect(ctx context.Context, plan []images.Decision) error {
+	freed, err := w.publish.Store.Collect(ctx, plan)
+	for _, d := range plan {
+		if !d.Keep {
+			err = errors.Join(err, w.tell(ctx, inventory.ImageRemoved{Name: d.Image.Name, Digest: d.Image.Digest, Why: "no channel, machine or rule keeps it"}))
+		}
+	}
+	if freed > 0 {
+		w.log.Info("images collected", "bytes", freed)
+	}
+	return errors.Join(err, w.mirror(ctx))
+}
+
+// uses are the machines and rollouts that have or want an image.
+func (w *imageWork) uses(ctx context.Context) (uses []images.Use, err error) {
+	err = w.store.View(ctx, func(x inventory.Tx) error {
+		machines, err := x.Machines(ctx)
+		if err != nil {
+			return err
+		}
+		rollouts, err := x.Rollouts(ctx)
+		if err != nil {
+			return err
+		}
+		uses = nil
+		for _, m := range machines {
+			for _, digest := range []string{m.Spec.ImageDigest, m.Status.ImageDigest} {
+				if digest != "" {
+					uses = append(uses, images.Use{Digest: digest, By: fmt.Sprintf("%s %s", m.Kind, m.Name)})
+				}
+			}
+		}
+		for _, r := range rollouts {
+			if r.State == inventory.RolloutRunning {
+				uses = append(uses, images.Use{Digest: r.Digest, By: "rollout " + r.ID})
+			}
+		}
+		return nil
+	})
+	return uses, err
+}

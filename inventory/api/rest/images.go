@@ -1,0 +1,83 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"ingot/inventory"
+	"ingot/inventory/api"
+)
+
+// Images does the work on images. The first four take long and tell of their progress.
+type Images interface {
+	Import(ctx context.Context, in api.ImageImport, progress func(api.WorkLine)) (inventory.Image, error)
+	Build(ctx context.Context, in api.ImageBuild, progress func(api.WorkLine)) (inventory.Image, error)
+	Test(ctx context.Context, in api.ImageTest, progress func(api.WorkLine)) (inventory.Image, error)
+	Export(ctx context.Context, in api.ImageExport, progress func(api.WorkLine)) (inventory.Image, error)
+
+	Promote(ctx context.Context, in api.ImagePromote) (inventory.Image, error)
+	Rollback(ctx context.Context, in api.ImageRollback) (inventory.Image, error)
+	Sign(ctx context.Context, in api.ImageRefs) (inventory.Image, error)
+	Verify(ctx context.Context, in api.ImageRefs) ([]api.ImageSigned, error)
+	Diff(ctx context.Context, in api.ImageRefs) (api.ImageDiff, error)
+	Lint(ctx context.Context, in api.ImageRefs) ([]api.LintFinding, error)
+	History(ctx context.Context, name string) (api.ImageHistory, error)
+	Collect(ctx context.Context, in api.ImageCollect) ([]api.ImageDecision, error)
+}
+
+// Schedules are what is done again and again.
+type Schedules interface {
+	List(ctx context.Context) ([]api.ScheduleRow, error)
+	Now(ctx context.Context, name string) error
+}
+
+func (s *Server) images(h huma.API, mux *http.ServeMux) {
+	mux.HandleFunc("POST /api/v1/images/import", func(w http.ResponseWriter, r *http.Request) { work(s, w, r, s.Images.Import) })
+	mux.HandleFunc("POST /api/v1/images/build", func(w http.ResponseWriter, r *http.Request) { work(s, w, r, s.Images.Build) })
+	mux.HandleFunc("POST /api/v1/images/test", func(w http.ResponseWriter, r *http.Request) { work(s, w, r, s.Images.Test) })
+	mux.HandleFunc("POST /api/v1/images/export", func(w http.ResponseWriter, r *http.Request) { work(s, w, r, s.Images.Export) })
+	post(h, "/images/promote", "promote-image", s.Images.Promote)
+	post(h, "/images/rollback", "rollback-image", s.Images.Rollback)
+	post(h, "/images/sign", "sign-image", s.Images.Sign)
+	post(h, "/images/verify", "verify-image", s.Images.Verify)
+	post(h, "/images/diff", "diff-images", s.Images.Diff)
+	post(h, "/images/lint", "lint-image", s.Images.Lint)
+	post(h, "/images/gc", "collect-images", s.Images.Collect)
+	get(h, "/images/{name}/history", "image-history", func(ctx context.Context, in *named) (api.ImageHistory, error) { return s.Images.History(ctx, in.Name) })
+	get(h, "/schedules", "list-schedules", func(ctx context.Context, _ *struct{}) ([]api.ScheduleRow, error) { return s.Schedules.List(ctx) })
+	huma.Register(h, huma.Operation{OperationID: "run-schedule", Method: http.MethodPost, Path: "/api/v1/schedules/{name}/run"},
+		nothing(func(ctx context.Context, in *named) error { return s.Schedules.Now(ctx, in.Name) }))
+	mux.HandleFunc("GET /api/v1/schedules/{name}/log", s.scheduleLog)
+}
+
+func post[I, O any](h huma.API, path, id string, f func(context.Context, I) (O, error)) {
+	huma.Register(h, huma.Operation{OperationID: id, Method: http.MethodPost, Path: "/api/v1" + path},
+		wrap(func(ctx context.Context, in *body[I]) (O, error) { return f(ctx, in.Body) }))
+}
+
+// scheduleLog is the log of the run under way, or of the last one.
+func (s *Server) scheduleLog(w http.ResponseWriter, r *http.Request) {
+	rows, err := s.Schedules.List(r.Context())
+	if err != nil {
+		s.refuse(w, err)
+		return
+	}
+	name := r.PathValue("name")
+	for _, row := range rows {
+		if row.Name != name {
+			continue
+		}
+		if row.Last == nil {
+			s.refuse(w, inventory.NotFound("finished run of schedule", name))
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		if err := s.Logs.Read(r.Context(), row.Last.Log, false, w); err != nil {
+			s.Log.Warn("read log of schedule", "schedule", name, "err", err)
+		}
+		return
+	}
+	s.refuse(w, inventory.NotFound("schedule", name))
+}
