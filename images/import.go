@@ -26,7 +26,7 @@ type ImportOptions struct {
 	// SHA256 is what the file must hash to; the zero value checks nothing.
 	SHA256 master.Digest
 	// MaxBytes is the largest disk; 0 is 1 TiB, and for a compressed file no more than
-	// 8 GiB and 1000 times the file, so that a small file of zeros does not take an hour.
+	// 8 GiB and 100 times the file, so that a small file of zeros does not take an hour.
 	MaxBytes int64
 	// Traits is what the image can do.
 	master.Traits
@@ -227,7 +227,10 @@ func checkRaw(raw io.ReaderAt, sizeBytes int64, traits master.Traits) error {
 		return inventory.Invalid("a disk of %d bytes is no whole number of %d-byte sectors: it was cut short", sizeBytes, traits.SectorBytes)
 	}
 	signature := make([]byte, 8)
-	if _, err := raw.ReadAt(signature, int64(traits.SectorBytes)); err != nil || string(signature) != "EFI PART" {
+	if _, err := raw.ReadAt(signature, int64(traits.SectorBytes)); err != nil && err != io.EOF {
+		return err
+	}
+	if string(signature) != "EFI PART" {
 		if traits.GrowPartition != "" {
 			return inventory.Invalid("partition %q can't be grown: the disk has no GUID partition table for %d-byte sectors", traits.GrowPartition, traits.SectorBytes)
 		}

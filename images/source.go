@@ -176,7 +176,7 @@ func (s *source) convert(ctx context.Context, st *staging, f *os.File, format Fo
 // unpacked, others need a file.
 func (s *source) openCompressed(ctx context.Context, st *staging, f *os.File, sizeBytes int64, wrap compression, o *ImportOptions) error {
 	if o.MaxBytes <= 0 {
-		o.MaxBytes = min(defaultMaxBytes, 8<<30+1000*sizeBytes)
+		o.MaxBytes = min(defaultMaxBytes, 8<<30+100*sizeBytes)
 	}
 	if claimed, ok := claimedBytes(f, sizeBytes, wrap); ok && claimed > o.maxBytes() {
 		return tooLarge(claimed, o.maxBytes())
@@ -202,6 +202,11 @@ func (s *source) openCompressed(ctx context.Context, st *staging, f *os.File, si
 	if format == FormatRaw || format == FormatZstd {
 		s.stream = inner
 		return nil
+	}
+	if format == FormatQcow2 { // before gigabytes are unpacked
+		if err := checkQcow2(head); err != nil {
+			return err
+		}
 	}
 	o.report("convert", 0, 0)
 	file, err := os.OpenFile(st.path("unpacked"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)

@@ -34,6 +34,9 @@ func newStore(t *testing.T) (*images.Store, string) {
 	return s, dir
 }
 
+// noise is bytes that don't compress.
+func noise(seed byte) io.Reader { return rand.NewChaCha8([32]byte{seed}) }
+
 // rawDisk makes a disk with a GPT whose root is named, and some data in it.
 func rawDisk(t *testing.T, seed uint64) string {
 	t.Helper()
