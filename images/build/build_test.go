@@ -104,3 +104,16 @@ func TestTinyIsReproducible(t *testing.T) {
 		t.Errorf("inputs differ: %v and %v", a.Inputs.Digest(), b.Inputs.Digest())
 	}
 }
+
+func TestDebianIsReproducible(t *testing.T) {
+	needTools(t)
+	if os.Getenv("INGOT_BUILD_TEST") == "" {
+		t.Skip("builds Debian twice, some minutes: set INGOT_BUILD_TEST=1")
+	}
+	r := recipe(t, "debian-12")
+	first, a := hashDisk(t, r, build.Options{Cache: cacheDir(t)})
+	second, _ := hashDisk(t, r, build.Options{Cache: cacheDir(t), Pinned: &a.Inputs})
+	if first != second {
+		t.Errorf("two builds of debian-12 differ: %s and %s", first, second)
+	}
+}

@@ -127,7 +127,8 @@ func packFiles(files []File) ([]byte, error) {
 			return nil, fmt.Errorf("file %s: %w", f.Path, err)
 		}
 	}
-	return out.Bytes(), w.Close()
+	err := w.Close()
+	return out.Bytes(), err
 }
 
 func nameOrNumber(s string) (name string, id int) {
