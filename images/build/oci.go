@@ -47,6 +47,9 @@ func (b *build) oci(ctx context.Context) error {
 	if err := b.ociLayers(ctx, t); err != nil {
 		return inventory.Invalid("%skey source.oci: %v", b.recipe.place("source.oci"), err)
 	}
+	if err := b.checkInit(t); err != nil {
+		return err
+	}
 	if err := b.ociKernel(ctx, root, t); err != nil {
 		return fmt.Errorf("add kernel: %w", err)
 	}
@@ -224,11 +227,16 @@ func eachEntry(layer v1.Layer, do func(*tar.Header, io.Reader) error) error {
 	}
 }
 
-// ociKernel adds the kernel, its modules and the initramfs, as /vmlinuz and /initrd.img.
-func (b *build) ociKernel(ctx context.Context, root string, t *tree) error {
+// checkInit refuses an image that nothing could start.
+func (b *build) checkInit(t *tree) error {
 	if !strings.Contains(" "+b.recipe.KernelCommandLine, " init=") && !t.has("sbin/init") {
 		return inventory.Invalid("the container image has no /sbin/init: install an init system in it, or name a program with kernelCommandLine: init=/PATH")
 	}
+	return nil
+}
+
+// ociKernel adds the kernel, its modules and the initramfs, as /vmlinuz and /initrd.img.
+func (b *build) ociKernel(ctx context.Context, root string, t *tree) error {
 	kernel, version, err := findKernel(root)
 	if err != nil {
 		return err
