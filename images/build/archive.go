@@ -192,7 +192,11 @@ func (b *build) solve(ctx context.Context, apt string, set packageSet) ([]foundP
 	}
 	out, err := b.runQuiet(ctx, "apt-get", append(args, set.names...)...)
 	if err != nil {
-		if m := unknownPackage.FindStringSubmatch(err.Error()); m != nil {
+		var tool *toolError
+		if !errors.As(err, &tool) {
+			return nil, err
+		}
+		if m := unknownPackage.FindStringSubmatch(tool.said); m != nil {
 			key := set.keys[m[1]]
 			return nil, inventory.Invalid("%skey %s: %s has no package %s in %s: look it up at https://packages.debian.org/%s", b.recipe.place(key), key,
 				b.recipe.Release, m[1], strings.Join(b.recipe.Components, ", "), b.recipe.Release)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"ingot/images/build"
 )
@@ -102,5 +103,22 @@ func TestTinyIsReproducible(t *testing.T) {
 	}
 	if a.Inputs.Digest() != b.Inputs.Digest() {
 		t.Errorf("inputs differ: %v and %v", a.Inputs.Digest(), b.Inputs.Digest())
+	}
+}
+
+func TestDebianIsReproducible(t *testing.T) {
+	needTools(t)
+	if os.Getenv("INGOT_BUILD_TEST") == "" {
+		t.Skip("builds Debian twice, some minutes: set INGOT_BUILD_TEST=1")
+	}
+	r := recipe(t, "debian-12")
+	began := time.Now()
+	first, a := hashDisk(t, r, build.Options{Cache: cacheDir(t)})
+	t.Logf("a build took %s", time.Since(began))
+	began = time.Now()
+	second, _ := hashDisk(t, r, build.Options{Cache: cacheDir(t), Pinned: &a.Inputs})
+	t.Logf("a pinned build took %s", time.Since(began))
+	if first != second {
+		t.Errorf("two builds of debian-12 differ: %s and %s", first, second)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -124,13 +125,42 @@ func (b *build) configure(t *tree, l *layout) error {
 			return err
 		}
 	}
-	for p, e := range t.entries { // Python's caches of what scripts ran; those of packages stay
-		if e.kind == tar.TypeReg && strings.HasPrefix(p, "root/") && strings.Contains(p, "__pycache__") {
-			t.remove(p)
-		}
+	if err := t.datePython(); err != nil {
+		return err
 	}
 	t.makeDirs("boot")
 	return t.mkdir("boot/efi", 0o700)
+}
+
+// datePython corrects Python's caches, which hold the time of their source (PEP 552), for
+// sources of packages newer than sourceDate: else Python would compile them at each start.
+func (t *tree) datePython() error {
+	for p, e := range t.entries {
+		if e.kind != tar.TypeReg || e.size < 16 || !strings.HasSuffix(p, ".pyc") {
+			continue
+		}
+		if err := datePyc(e.content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func datePyc(file string) error {
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	head := make([]byte, 12) // magic, flags (0: by time), time of the source
+	if _, err := f.ReadAt(head, 0); err != nil {
+		return err
+	}
+	if binary.LittleEndian.Uint32(head[4:]) != 0 || int64(binary.LittleEndian.Uint32(head[8:])) <= sourceDate {
+		return nil
+	}
+	_, err = f.WriteAt(binary.LittleEndian.AppendUint32(nil, sourceDate), 8)
+	return err
 }
 
 func (l *layout) fstab() string {

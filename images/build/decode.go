@@ -114,7 +114,7 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 
 // didYouMean is " (did you mean x?)" when one of the words is near, else what there is.
 func didYouMean(word string, words []string) string {
-	best, nearest := max(1, len(word)/3)+1, ""
+	best, nearest := max(min(2, len(word)/2), len(word)/3)+1, ""
 	for _, w := range words {
 		if d := editDistance(strings.ToLower(word), strings.ToLower(w)); d < best {
 			best, nearest = d, w

@@ -8,8 +8,8 @@
 //     verifies the archive's signatures, and the system is installed from a local archive
 //     of exactly those packages.
 //   - Clock: SOURCE_DATE_EPOCH is 2026-01-01 for all tools. mkinitramfs then sorts, clamps
-//     times and packs on one thread; shadow(5) dates its entries by it; Python's caches are
-//     checked by content. Times of files are at most that.
+//     times and packs on one thread; shadow(5) dates its entries by it; times of files are
+//     at most that, also those that Python's caches hold.
 //   - State of the building machine and moment goes: logs, apt's lists and caches, ldconfig's
 //     auxiliary cache, dpkg's and passwd's backups, machine-id, SSH host keys, random seed.
 //   - ext4: UUID and hash seed come from the recipe, E2FSPROGS_FAKE_TIME is the clock, and

@@ -26,9 +26,8 @@ type ImageOptions struct {
 }
 
 // Image builds a recipe and stores it. When the store has an image of the same
-// recipe it is returned as it is, unless Force is set. The same packages give the
-// same partition table and identifiers, not the same bytes: file times and the
-// initramfs differ.
+// recipe it is returned as it is, unless Force is set. The same packages give the same
+// bytes (see the package's comment).
 func Image(ctx context.Context, store *images.Store, r Recipe, o ImageOptions) (inventory.Image, error) {
 	if !o.Force {
 		image, err := store.FindRecipe(ctx, r.Name, r.Digest())

@@ -28,7 +28,7 @@ func (b *build) writeHooks() ([]string, error) {
 			return nil, err
 		}
 		hook := filepath.Join(dir, fmt.Sprintf("%03d", i))
-		text := fmt.Sprintf("#!/bin/sh\necho 'ingot: step %[1]d begins' >&2\ntrap 'code=$?; [ $code = 0 ] || echo \"ingot: step %[1]d ends with $code\" >&2' EXIT\nset -eu\nroot=$1\nunset TMPDIR APT_CONFIG\nexport HOME=/root\ntarget() { chroot \"$root\" \"$@\" </dev/null; }\nexec >&2\n%[2]s", i, script)
+		text := fmt.Sprintf("#!/bin/sh\nprintf '\\ningot: step %[1]d begins\\n' >&2\ntrap 'code=$?; [ $code = 0 ] || printf \"\\ningot: step %[1]d ends with %%d\\n\" $code >&2' EXIT\nset -eu\nroot=$1\nunset TMPDIR APT_CONFIG\nexport HOME=/root\ntarget() { chroot \"$root\" \"$@\" </dev/null; }\nexec >&2\n%[2]s", i, script)
 		if err := os.WriteFile(hook, []byte(text), 0o755); err != nil {
 			return nil, err
 		}
@@ -127,7 +127,8 @@ func packFiles(files []File) ([]byte, error) {
 			return nil, fmt.Errorf("file %s: %w", f.Path, err)
 		}
 	}
-	return out.Bytes(), w.Close()
+	err := w.Close()
+	return out.Bytes(), err
 }
 
 func nameOrNumber(s string) (name string, id int) {

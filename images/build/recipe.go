@@ -147,15 +147,11 @@ type BootTest struct {
 // extends, and the version of the builder. What the archive holds on a given day is
 // not part of it: that is [Inputs].
 func (r Recipe) Digest() master.Digest {
-	return r.digestOf(r)
-}
-
-func (r Recipe) digestOf(recipe Recipe) master.Digest {
 	document, err := json.Marshal(struct {
 		Builder int
 		Scripts string
 		Recipe  Recipe
-	}{builderVersion, tinyInit + tinyUdhcpc + ociInit, recipe})
+	}{builderVersion, tinyInit + tinyUdhcpc + ociInit, r})
 	if err != nil {
 		panic("build: " + err.Error())
 	}
@@ -237,8 +233,16 @@ func (r Recipe) traits() master.Traits {
 	if r.hasRoot() {
 		t.GrowPartition, t.RootFileSystem = rootName, "ext4"
 	}
-	if r.Source != nil && r.Source.OCI != nil {
+	switch s := r.Source; {
+	case s == nil:
+	case s.OCI != nil:
 		t.FirstBoot = master.FirstBootNone
+	default: // somebody else's partitions; their cloud-init grows the root
+		t.GrowPartition, t.RootFileSystem = "", ""
+		t.BootModes = []master.BootMode{master.BootUEFI}
+		if len(r.Test.Modes) > 0 {
+			t.BootModes = r.Test.Modes
+		}
 	}
 	return t
 }

@@ -24,8 +24,8 @@ func (b *build) run(ctx context.Context, name string, args ...string) ([]byte, e
 
 // runQuiet returns what a tool prints, and logs only what it complains of.
 func (b *build) runQuiet(ctx context.Context, name string, args ...string) ([]byte, error) {
-	out := &bytes.Buffer{}
-	err := b.runTo(ctx, out, &bytes.Buffer{}, name, args...)
+	out, said := &bytes.Buffer{}, &bytes.Buffer{}
+	err := b.runTo(ctx, out, said, name, args...)
 	return out.Bytes(), err
 }
 

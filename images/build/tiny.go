@@ -140,7 +140,7 @@ func (b *build) busyboxInitrd(ctx context.Context, root, version string, modules
 func (b *build) copyModules(ctx context.Context, root, tree, version string, modules []string) error {
 	from := filepath.Join(root, "lib/modules", version)
 	busybox := filepath.Join(tree, "bin/busybox")
-	if _, err := b.run(ctx, busybox, "depmod", "-b", root, version); err != nil {
+	if err := b.depmod(ctx, busybox, root, version); err != nil {
 		return err
 	}
 	table, err := os.ReadFile(filepath.Join(from, "modules.dep"))
@@ -156,8 +156,29 @@ func (b *build) copyModules(ctx context.Context, root, tree, version string, mod
 			return err
 		}
 	}
-	_, err = b.run(ctx, busybox, "depmod", "-b", tree, version)
-	return err
+	return b.depmod(ctx, busybox, tree, version)
+}
+
+// depmod writes the tables of modules, and sorts them: busybox takes the modules in the
+// order of folders.
+func (b *build) depmod(ctx context.Context, busybox, root, version string) error {
+	if _, err := b.run(ctx, busybox, "depmod", "-b", root, version); err != nil {
+		return err
+	}
+	for _, name := range []string{"modules.dep", "modules.alias", "modules.symbols"} {
+		table := filepath.Join(root, "lib/modules", version, name)
+		data, err := os.ReadFile(table)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		lines := slices.Sorted(strings.Lines(string(data)))
+		if err := os.WriteFile(table, []byte(strings.Join(lines, "")), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // moduleClosure returns the files of the modules and of what they depend on, from
