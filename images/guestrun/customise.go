@@ -146,7 +146,7 @@ const booted = `command -v cloud-init >/dev/null && cloud-init status --wait >/d
 func (o *CustomiseOptions) change(ctx context.Context, g *Guest) error {
 	steps := []Command{{Name: "wait for the end of the boot", Script: booted, Timeout: 20 * time.Minute}}
 	if o.Packages != "" {
-		steps = append(steps, Command{Name: "set packages up", Script: packagesScript})
+		steps = append(steps, Command{Name: "set packages up", Script: packagesScript, Env: packagesEnv})
 	}
 	if len(o.Install) > 0 {
 		steps = append(steps, Command{Name: "install packages", Timeout: time.Hour, Env: packagesEnv,

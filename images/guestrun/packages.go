@@ -84,15 +84,20 @@ func addPackage(ctx context.Context, index *bytes.Buffer, deb, tree string) (int
 	return size, nil
 }
 
-// linkHashed makes a file appear in another place and hashes what is there.
+// linkHashed makes a file appear in another place, readable by all, and hashes it.
 func linkHashed(from, to string) (size int64, sum []byte, err error) {
 	in, err := os.Open(from)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return 0, nil, err
+	}
 	h := sha256.New()
-	if os.Link(from, to) == nil {
+	// apt reads as a user of its own.
+	if info.Mode()&0o444 == 0o444 && os.Link(from, to) == nil {
 		size, err = io.Copy(h, in)
 		return size, h.Sum(nil), err
 	}

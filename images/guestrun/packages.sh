@@ -2,6 +2,7 @@
 set -eu
 dir=/run/ingot-packages
 command -v apt-get >/dev/null || { echo "this system has no apt-get"; exit 1; }
+umask 022
 mkdir -p $dir/repository $dir/lists/partial $dir/cache/archives/partial
 n=0
 until [ -b /dev/disk/by-label/INGOT-PKGS ]; do
@@ -18,7 +19,7 @@ Dir::State::Lists "$dir/lists";
 Dir::Cache "$dir/cache";
 Acquire::Languages "none";
 APT::Get::Assume-Yes "true";
+APT::Update::Error-Mode "any";
 Dpkg::Options { "--force-confold"; };
 END
-chmod -R a+rX $dir
 apt-get -q update
