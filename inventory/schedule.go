@@ -14,6 +14,8 @@ type Schedule struct {
 	Running time.Time `json:"running,omitzero"`
 	// Step is what the run under way is doing.
 	Step string `json:"step,omitempty"`
+	// Log is the name of the newest run's log in the journal.
+	Log string `json:"log,omitempty"`
 	// Last is the last run that came to its end.
 	Last *ScheduleRun `json:"last,omitempty"`
 	// Failures in a row, 0 after a success.
@@ -30,6 +32,4 @@ type ScheduleRun struct {
 	// Step and Problem say where and why it failed; Problem is empty for a success.
 	Step    string `json:"step,omitempty"`
 	Problem string `json:"problem,omitempty"`
-	// Log is the name of its log in the journal.
-	Log string `json:"log,omitempty"`
 }

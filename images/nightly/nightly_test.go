@@ -151,7 +151,7 @@ func TestNight(t *testing.T) {
 		t.Errorf("at 2:01 (-want +got):\n%s", diff)
 	}
 	due := time.Date(2026, 11, 29, 2, 0, 0, 0, time.UTC)
-	want := inventory.Schedule{Name: "web", Due: due, Last: &inventory.ScheduleRun{Digest: "sha256:0123456789abcdef", Log: "nightly-web-20261128T020000"}}
+	want := inventory.Schedule{Name: "web", Due: due, Log: "nightly-web-20261128-020000", Last: &inventory.ScheduleRun{Digest: "sha256:0123456789abcdef"}}
 	if diff := cmp.Diff(want, n.row("web"), cmpopts.IgnoreFields(inventory.ScheduleRun{}, "Began", "Ended")); diff != "" {
 		t.Errorf("row (-want +got):\n%s", diff)
 	}
@@ -168,7 +168,7 @@ func TestNight(t *testing.T) {
 	if row.Failures != 1 || row.Last.Problem != "disk full" || row.Last.Step != "build" {
 		t.Errorf("after a failure %+v", row)
 	}
-	if log := n.logs[row.Last.Log]; log == nil || !strings.Contains(log.String(), "working on db\nfailed: disk full") {
+	if log := n.logs[row.Log]; log == nil || !strings.Contains(log.String(), "working on db\nfailed: disk full") {
 		t.Errorf("log %v", log)
 	}
 	if err := s.Now(t.Context(), "none"); !errors.Is(err, inventory.ErrNotFound) {

@@ -14,11 +14,11 @@ import (
 // error of the scheduler.
 func (s *Scheduler) run(ctx context.Context, p Plan) error {
 	began := s.cfg.Now()
-	name := fmt.Sprintf("nightly-%s-%s", p.Name, began.UTC().Format("20060102T150405"))
-	if err := s.begin(ctx, p, began); err != nil {
+	name := fmt.Sprintf("nightly-%s-%s", p.Name, began.UTC().Format("20060102-150405"))
+	if err := s.begin(ctx, p, began, name); err != nil {
 		return err
 	}
-	out := &inventory.ScheduleRun{Began: began, Log: name}
+	out := &inventory.ScheduleRun{Began: began}
 	event := inventory.BuildEnded{Schedule: p.Name}
 	result, err := s.work(ctx, p, name, func(step string) {
 		event.Step = step
@@ -39,11 +39,11 @@ func (s *Scheduler) run(ctx context.Context, p Plan) error {
 	return s.end(ctx, p, out, event)
 }
 
-func (s *Scheduler) begin(ctx context.Context, p Plan, began time.Time) error {
+func (s *Scheduler) begin(ctx context.Context, p Plan, began time.Time, log string) error {
 	s.mu.Lock()
 	delete(s.now, p.Name)
 	s.mu.Unlock()
-	return s.edit(ctx, p.Name, func(row *inventory.Schedule) { row.Running, row.Step = began, "" })
+	return s.edit(ctx, p.Name, func(row *inventory.Schedule) { row.Running, row.Step, row.Log = began, "", log })
 }
 
 // work runs the plan's work under its limit, with its log open.

@@ -47,7 +47,7 @@ func Open(dir string, now func() time.Time) (*Journal, error) {
 	return &Journal{dir: dir, now: now, streams: map[string]*stream{}}, nil
 }
 
-var streamName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
+var streamName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,127}$`)
 
 func (j *Journal) path(name string) string { return filepath.Join(j.dir, name+".log") }
 

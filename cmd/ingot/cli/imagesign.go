@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -101,12 +102,16 @@ func (a *app) imageKey() *cobra.Command {
 				return usage("an empty password: say --no-password for a key without one")
 			}
 		}
-		id, public, err := daemon.CreateKey(args[0], secret)
+		path, err := filepath.Abs(args[0])
+		if err != nil {
+			return fmt.Errorf("find %s: %w", args[0], err)
+		}
+		id, public, err := daemon.CreateKey(path, secret)
 		if err != nil {
 			return err
 		}
 		return a.documentOr(map[string]string{"id": id, "public": public}, func() error {
-			fmt.Fprintf(a.out, "key %s: %s and %s.pub\nin the configuration: images.signing_key: %s, images.trusted_keys: [%s]\n", id, args[0], args[0], args[0], public)
+			fmt.Fprintf(a.out, "key %s: %s and %s.pub\nin the configuration: images.signing_key: %s, images.trusted_keys: [%s]\n", id, path, path, path, public)
 			return nil
 		})
 	}}

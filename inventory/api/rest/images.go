@@ -69,12 +69,12 @@ func (s *Server) scheduleLog(w http.ResponseWriter, r *http.Request) {
 		if row.Name != name {
 			continue
 		}
-		if row.Last == nil {
-			s.refuse(w, inventory.NotFound("finished run of schedule", name))
+		if row.Log == "" {
+			s.refuse(w, inventory.NotFound("run of schedule", name))
 			return
 		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		if err := s.Logs.Read(r.Context(), row.Last.Log, false, w); err != nil {
+		if err := s.Logs.Read(r.Context(), row.Log, false, w); err != nil {
 			s.Log.Warn("read log of schedule", "schedule", name, "err", err)
 		}
 		return
