@@ -277,23 +277,24 @@ func TestBombs(t *testing.T) {
 	o.GrowPartition = ""
 	for _, test := range []struct {
 		name  string
+		limit int64 // 0 is the default
 		path  func(t *testing.T) string
 		words string
 	}{
-		{"zstd that claims 2 TiB", func(t *testing.T) string { return large(t, true, 0) }, "limit is"},
-		{"zstd, 64 GiB of one byte", func(t *testing.T) string { return large(t, false, 0xA5) }, "limit is"},
-		{"zstd, 64 GiB of zeros", func(t *testing.T) string { return large(t, false, 0) }, "limit is"},
-		{"gzip of a qcow2 that goes on", func(t *testing.T) string {
+		{"zstd that claims 2 TiB", 0, func(t *testing.T) string { return large(t, true, 0) }, "limit is"},
+		{"zstd, 64 GiB of one byte", 2 << 30, func(t *testing.T) string { return large(t, false, 0xA5) }, "limit is"},
+		{"zstd, 64 GiB of zeros", 0, func(t *testing.T) string { return large(t, false, 0) }, "limit is"},
+		{"gzip of a qcow2 that goes on", 1 << 30, func(t *testing.T) string {
 			return write(t, func(w io.Writer) error {
 				z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
 				if err != nil {
 					return err
 				}
-				_, err = io.Copy(z, io.MultiReader(strings.NewReader("QFI\xfb\x00\x00\x00\x03"), &repeated{10 << 30, 0}))
+				_, err = io.Copy(z, io.MultiReader(strings.NewReader("QFI\xfb\x00\x00\x00\x03"), &repeated{2 << 30, 0}))
 				return errors.Join(err, z.Close())
 			})
 		}, "limit is"},
-		{"xz with an index of 4 TiB", func(t *testing.T) string {
+		{"xz with an index of 4 TiB", 0, func(t *testing.T) string {
 			return write(t, func(w io.Writer) error {
 				var b bytes.Buffer
 				z, err := xz.NewWriter(&b)
@@ -317,6 +318,7 @@ func TestBombs(t *testing.T) {
 			path := test.path(t)
 			begun := time.Now()
 			o := o
+			o.MaxBytes = test.limit
 			wantRefused(t, path, o, test.words)
 			t.Logf("a file of %s was refused in %.1f s", inventory.FormatBytes(fileSize(t, path)), time.Since(begun).Seconds())
 			if took := time.Since(begun); took > 60*time.Second {

@@ -68,6 +68,9 @@ func extractOVA(ctx context.Context, f *os.File, to string) (*os.File, error) {
 		return nil, err
 	}
 	o := &ova{out: out, sums: map[string]map[string]string{}}
+	if info, err := f.Stat(); err == nil {
+		o.left = info.Size()
+	}
 	err = o.read(tar.NewReader(&contextReader{ctx, bufio.NewReaderSize(f, 256<<10)}))
 	if err != nil {
 		return nil, errors.Join(err, out.Close())
@@ -78,6 +81,7 @@ func extractOVA(ctx context.Context, f *os.File, to string) (*os.File, error) {
 // ova is what was seen of an OVA so far.
 type ova struct {
 	out      *os.File
+	left     int64                        // bytes that its members may have still
 	disk     string                       // name of the disk
 	found    bool                         // it was there
 	manifest []byte                       // .mf
@@ -95,6 +99,9 @@ func (o *ova) read(r *tar.Reader) error {
 		}
 		if h.Typeflag != tar.TypeReg {
 			return inventory.Invalid("the ova has %q, which is no plain file", h.Name)
+		}
+		if o.left -= h.Size; h.Size < 0 || o.left < 0 { // a sparse member expands
+			return inventory.Invalid("the ova is cut short: it has %q of %d bytes, more than there are", h.Name, h.Size)
 		}
 		if err := o.member(h.Name, h.Size, r); err != nil {
 			return err

@@ -32,11 +32,13 @@ type cutRule struct {
 	threshold          uint64
 }
 
-// newCutRule cuts chunks of at most maxBytes, at least a sixteenth of it, and a quarter
-// on average.
+// newCutRule cuts chunks of at most maxBytes, at least a thirty-second of it, and a tenth
+// on average. Smaller ones compress worse, larger ones cost more for each change: of a
+// Debian root file system of which 1 % of the blocks changed, a mean of 100 KiB stores
+// 4.5 % again, one of 256 KiB 8 %, and the whole takes 4 % more.
 func newCutRule(maxBytes int64) cutRule {
-	r := cutRule{minBytes: maxBytes / 16, maxBytes: maxBytes}
-	blocks := max((maxBytes/4-r.minBytes)/blockBytes, 1)
+	r := cutRule{minBytes: maxBytes / 32, maxBytes: maxBytes}
+	blocks := max((maxBytes/10-r.minBytes)/blockBytes, 1)
 	r.threshold = math.MaxUint64 / uint64(blocks)
 	return r
 }

@@ -133,11 +133,11 @@ func TestCutFollowsContent(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, c := range m.Chunks {
-			if last := i == len(m.Chunks)-1; c.Length > 1<<20 || c.Length < 64<<10 && !last || c.Offset%4096 != 0 {
+			if last := i == len(m.Chunks)-1; c.Length > 1<<20 || c.Length < 32<<10 && !last || c.Offset%4096 != 0 {
 				t.Errorf("chunk %d: %d bytes at %d", i, c.Length, c.Offset)
 			}
 		}
-		if mean := len(disk) / len(m.Chunks); mean < 160<<10 || mean > 400<<10 {
+		if mean := len(disk) / len(m.Chunks); mean < 70<<10 || mean > 150<<10 {
 			t.Errorf("the mean chunk has %d bytes", mean)
 		}
 		return kept.all
@@ -150,7 +150,7 @@ func TestCutFollowsContent(t *testing.T) {
 			fresh += len(frame)
 		}
 	}
-	if fresh > 3<<20 {
+	if fresh > 1<<20 {
 		t.Errorf("12 KiB that were put in between cost %d bytes", fresh)
 	}
 	t.Logf("12 KiB that were put in between cost %d bytes of %d", fresh, len(head)+len(tail))

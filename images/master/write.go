@@ -9,7 +9,7 @@ import (
 )
 
 // DefaultChunkBytes is the largest chunk when WriteOptions names none: chunks are then
-// about 256 KiB long, large enough that frames compress well, small enough that a
+// about 100 KiB long, large enough that frames compress well, small enough that a
 // change costs little and a damaged one is cheap to fetch.
 const DefaultChunkBytes = 1 << 20
 
@@ -18,7 +18,7 @@ const DefaultChunkBytes = 1 << 20
 type WriteOptions struct {
 	Traits
 	// ChunkBytes is the largest chunk, a multiple of 64 KiB; 0 is DefaultChunkBytes.
-	// The others follow from it: the smallest is a sixteenth, the average a quarter.
+	// The others follow from it: the smallest is a thirty-second, the average a tenth.
 	ChunkBytes int64
 	// MaxBytes is the largest disk; 0 is MaxLogicalBytes.
 	MaxBytes int64
