@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"ingot/images"
-	"ingot/images/master"
 	"ingot/inventory"
 )
 
@@ -44,10 +43,15 @@ func Image(ctx context.Context, store *images.Store, r Recipe, o ImageOptions) (
 		}
 	}
 	var image inventory.Image
-	err := Disk(ctx, r, o.Options, func(ctx context.Context, raw string, traits master.Traits) error {
+	err := Build(ctx, r, o.Options, func(ctx context.Context, result Result) error {
 		var err error
+<<<<<<< HEAD
 		image, err = store.Import(ctx, raw, images.ImportOptions{Name: r.Name, Version: o.Version, Format: images.FormatRaw,
 			Traits: traits, RecipeDigest: r.Digest(), Channels: o.Channels, Why: "built", Progress: o.StoreProgress})
+=======
+		image, err = store.Import(ctx, result.Raw, images.ImportOptions{Name: r.Name, Version: o.Version, Format: images.FormatRaw,
+			Traits: result.Traits, RecipeDigest: r.Digest(), Channels: o.Channels, Progress: o.StoreProgress})
+>>>>>>> w-build
 		return err
 	})
 	return image, err

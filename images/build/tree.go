@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -29,6 +27,7 @@ const (
 type tree struct {
 	spool   string // a folder with the contents
 	entries map[string]*entry
+	linked  map[string]bool // files that have, or had, another name
 	next    int
 	bytes   int64
 	devices bool // whether device nodes are accepted
@@ -49,7 +48,7 @@ type entry struct {
 }
 
 func newTree(spool string) (*tree, error) {
-	t := &tree{spool: spool, entries: map[string]*entry{}}
+	t := &tree{spool: spool, entries: map[string]*entry{}, linked: map[string]bool{}}
 	t.entries["."] = &entry{kind: tar.TypeDir, mode: 0o755, seconds: sourceDate}
 	return t, os.Mkdir(spool, 0o700)
 }
@@ -101,6 +100,11 @@ func (t *tree) addTar(h *tar.Header, r io.Reader) error {
 		if e.link, err = t.inside(h.Linkname); err != nil {
 			return err
 		}
+		dir, err := t.resolve(path.Dir(e.link), 0)
+		if err != nil {
+			return err
+		}
+		e.link = path.Join(dir, path.Base(e.link))
 		if target := t.entries[e.link]; target == nil || target.kind == tar.TypeDir || target.kind == tar.TypeLink {
 			return inventory.Invalid("hard link to %q, which is not a file before it", h.Linkname)
 		}
@@ -153,12 +157,17 @@ func (t *tree) add(name string, e *entry) error {
 	}
 	t.makeDirs(dir)
 	name = path.Join(dir, path.Base(name))
-	old := t.entries[name]
-	if old != nil && old.kind == tar.TypeDir && e.kind != tar.TypeDir && name != "." {
-		t.remove(name)
-	}
 	if name == "." && e.kind != tar.TypeDir {
 		return inventory.Invalid("the root is not a folder")
+	}
+	if e.kind == tar.TypeLink {
+		if e.link == name {
+			return inventory.Invalid("a hard link to itself")
+		}
+		t.linked[e.link] = true
+	}
+	if old := t.entries[name]; old != nil && (old.kind != tar.TypeDir || e.kind != tar.TypeDir) {
+		t.remove(name)
 	}
 	t.entries[name] = e
 	return nil
@@ -222,32 +231,43 @@ func (t *tree) mkdir(name string, mode int64) error {
 
 // remove takes out a path and all below it. Another name of a removed file keeps it.
 func (t *tree) remove(name string) {
-	var gone []string
-	for p := range t.entries {
-		if p == name || strings.HasPrefix(p, name+"/") {
-			gone = append(gone, p)
+	e := t.entries[name]
+	if e == nil || name == "." {
+		return
+	}
+	gone := []string{name}
+	if e.kind == tar.TypeDir {
+		for p := range t.entries {
+			if strings.HasPrefix(p, name+"/") {
+				gone = append(gone, p)
+			}
 		}
 	}
+	removed := map[string]*entry{}
 	for _, p := range gone {
-		if e := t.entries[p]; e.kind == tar.TypeReg {
-			t.rehome(p, e, gone)
-		}
+		removed[p] = t.entries[p]
 		delete(t.entries, p)
+	}
+	for p, e := range removed {
+		if t.linked[p] {
+			t.rehome(p, e)
+		}
 	}
 }
 
-// rehome makes another hard link of a file its first.
-func (t *tree) rehome(name string, e *entry, gone []string) {
+// rehome makes the first of the other names of a removed file its place.
+func (t *tree) rehome(name string, e *entry) {
 	first := ""
-	for _, p := range slices.Sorted(maps.Keys(t.entries)) {
-		if x := t.entries[p]; x.kind == tar.TypeLink && x.link == name && !slices.Contains(gone, p) {
-			if first == "" {
-				first, t.entries[p] = p, e
-				continue
-			}
-			x.link = first
+	for _, p := range sortedKeys(t.entries) {
+		switch x := t.entries[p]; {
+		case x.kind != tar.TypeLink || x.link != name:
+		case first == "":
+			first, t.entries[p] = p, e
+		default:
+			x.link, t.linked[first] = first, true
 		}
 	}
+	delete(t.linked, name)
 }
 
 // glob removes what fits a shell pattern, of a path without leading slash.
@@ -264,18 +284,6 @@ func (t *tree) glob(pattern string) error {
 		t.remove(p)
 	}
 	return nil
-}
-
-// read returns a regular file's path in the spool.
-func (t *tree) read(name string) ([]byte, error) {
-	e := t.entries[name]
-	if e != nil && e.kind == tar.TypeLink {
-		e = t.entries[e.link]
-	}
-	if e == nil || e.kind != tar.TypeReg {
-		return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
-	}
-	return os.ReadFile(e.content)
 }
 
 // blocks4K is the room that the contents take, in blocks of 4 KiB, roughly.
