@@ -14,9 +14,11 @@ import (
 // installerFolder has Debian's own installer: package debian-installer-12-netboot-amd64.
 const installerFolder = "/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64"
 
-// preseedAccepted is what the installer's log says once network, mirror, clock and
-// partitions were taken from the answers and the base system is begun.
-var preseedAccepted = regexp.MustCompile(`Menu item 'bootstrap-base' selected`)
+// preseedAccepted is what the installer's log says once language, keyboard, network and
+// mirror were taken from the answers, the mirror's Release files were read, and it begins
+// to load the rest of itself. What is answered later (partitions, accounts, packages)
+// needs a mirror with the installer's own packages (*.udeb), which not every one has.
+var preseedAccepted = regexp.MustCompile(`Menu item 'download-installer' selected`)
 
 // preseedRefused is how the text frontend asks.
 var preseedRefused = regexp.MustCompile(`(?m)^Prompt: .*|Go back to the previous|Menu item '\S+' failed`)
