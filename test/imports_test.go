@@ -59,7 +59,7 @@ var packages = []row{
 	{"images/guestrun", foundation + "hypervisor/qemu images/master", ""},
 	{"images/boottest", foundation + "hypervisor/qemu images/master images/guestrun", ""},
 	{"images/recipes", "", ""},
-	{"images/publish", "inventory images images/...", "it joins the others"},
+	{"images/publish", "inventory images images/... hypervisor/qemu", "it joins the others; hypervisor/qemu: firmware of an installer"},
 	{"images/build", foundation + "images/master images images/recipes hypervisor/qemu", ""},
 	{"hypervisor", "inventory", ""},
 	{"hypervisor/drivertest", "inventory hypervisor", ""},
