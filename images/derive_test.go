@@ -28,7 +28,8 @@ func TestDerive(t *testing.T) {
 		var asking sync.WaitGroup
 		for i := range made {
 			asking.Go(func() {
-				if made[i], err = store.Derive(t.Context(), image.Digest, format); err != nil {
+				d, err := store.Derive(t.Context(), image.Digest, format)
+				if made[i] = d; err != nil {
 					t.Errorf("%s: %v", format, err)
 				}
 			})
