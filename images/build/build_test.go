@@ -163,3 +163,19 @@ qemu-img convert -f raw -O qcow2 "$1/disk" "$1/disk.qcow2"`, "sh", dir, strings.
 		t.Errorf("a build takes %.2f times as long as the plain tools, want at most 1.25", ratio)
 	}
 }
+
+// TestExamples builds those of the example recipes that can be built here and are not built
+// by other tests.
+func TestExamples(t *testing.T) {
+	needTools(t)
+	if os.Getenv("INGOT_BUILD_TEST") == "" {
+		t.Skip("builds several Debians, some minutes: set INGOT_BUILD_TEST=1")
+	}
+	for _, name := range []string{"debian-12-web", "debian-13"} {
+		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			sum, result := hashDisk(t, recipe(t, name), build.Options{Cache: cacheDir(t)})
+			t.Logf("%s of %d packages in %s", sum, len(result.Inputs.Packages), time.Since(began).Round(time.Second))
+		})
+	}
+}

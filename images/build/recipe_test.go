@@ -450,3 +450,28 @@ func FuzzParseRecipe(f *testing.F) {
 		}
 	})
 }
+
+// TestDocument: a recipe as one text is the same recipe.
+func TestDocument(t *testing.T) {
+	for _, name := range build.Recipes() {
+		r, err := build.EmbeddedRecipe(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		document, err := r.Document()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := validate(schema(t), document); err != nil {
+			t.Errorf("%s: schema: %v", name, err)
+		}
+		again, err := build.ParseRecipe(name+".yaml", document)
+		if err != nil {
+			t.Errorf("%s: %v\n%s", name, err, document)
+			continue
+		}
+		if again.Digest() != r.Digest() {
+			t.Errorf("%s: another digest:\n%s", name, document)
+		}
+	}
+}

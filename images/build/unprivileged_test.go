@@ -1,6 +1,7 @@
 package build_test
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -64,14 +65,67 @@ func openDir(t *testing.T) string {
 	return dir
 }
 
-func TestUnprivileged(t *testing.T) {
-	const steps = "steps:\n  - users: [{name: web, sshKeys: ['ssh-ed25519 AAAA x']}]\n  - files: [{path: /home/web/x, owner: web, content: y}]\n  - script: {run: 'test $(stat -c %U /home/web/x) = web'}\n"
-	if dir := os.Getenv("INGOT_AS_NOBODY"); dir != "" {
-		first, _ := hashDisk(t, miniRecipe(t, steps), build.Options{Dir: filepath.Join(dir, "scratch"), Cache: filepath.Join(dir, "cache")})
-		if err := os.WriteFile(filepath.Join(dir, "sum"), []byte(first), 0o644); err != nil {
+// prepare builds as root, and leaves inputs.json and a cache with just them in dir.
+func prepare(t *testing.T, r build.Recipe, dir string) (sum string) {
+	t.Helper()
+	sum, result := hashDisk(t, r, build.Options{Cache: cacheDir(t)})
+	document, err := json.Marshal(result.Inputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digests := []string{strings.TrimPrefix(result.Inputs.PackagesIndex, "sha256:")}
+	for _, p := range result.Inputs.Packages {
+		digests = append(digests, p.SHA256)
+	}
+	for _, d := range digests {
+		data, err := os.ReadFile(filepath.Join(cacheDir(t), "sha256", d[:2], d))
+		if err != nil {
 			t.Fatal(err)
 		}
-		checkClean(t, filepath.Join(dir, "scratch"))
+		to := filepath.Join(dir, "cache", "sha256", d[:2], d)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, data, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "inputs.json"), document, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return sum
+}
+
+// buildAsNobody builds from what prepare left, and writes the disk's digest to a file.
+func buildAsNobody(t *testing.T, r build.Recipe, dir string) {
+	t.Helper()
+	document, err := os.ReadFile(filepath.Join(dir, "inputs.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned, err := build.ParseInputs(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, _ := hashDisk(t, r, build.Options{Dir: filepath.Join(dir, "scratch"), Cache: filepath.Join(dir, "cache"), Pinned: &pinned})
+	if err := os.WriteFile(filepath.Join(dir, "sum"), []byte(sum), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	checkClean(t, filepath.Join(dir, "scratch"))
+}
+
+func checkSum(t *testing.T, dir, want string) {
+	t.Helper()
+	if t.Failed() {
+		return
+	}
+	got, err := os.ReadFile(filepath.Join(dir, "sum"))
+	if err != nil || string(got) != want {
+		t.Errorf("as nobody the disk has the digest %s (%v), as root %s", got, err, want)
+	}
+}
+
+func TestUnprivileged(t *testing.T) {
+	r := miniRecipe(t, "steps:\n  - users: [{name: web, sshKeys: ['ssh-ed25519 AAAA x']}]\n  - files: [{path: /home/web/x, owner: web, content: y}]\n  - script: {run: 'test $(stat -c %U /home/web/x) = web'}\n")
+	if dir := os.Getenv("INGOT_AS_NOBODY"); dir != "" {
+		buildAsNobody(t, r, dir)
 		return
 	}
 	needTools(t)
@@ -79,30 +133,24 @@ func TestUnprivileged(t *testing.T) {
 		t.Skip("no newuidmap: apt-get install uidmap")
 	}
 	dir := openDir(t)
+	sum := prepare(t, r, dir)
 	asNobody(t, "TestUnprivileged", "nobody:1000000:65536\n", dir)
-	if t.Failed() {
-		return
-	}
-	got, err := os.ReadFile(filepath.Join(dir, "sum"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want, _ := hashDisk(t, miniRecipe(t, steps), build.Options{Cache: cacheDir(t)}); want != string(got) {
-		t.Errorf("as nobody it has the digest %s, as root %s", got, want)
-	}
+	checkSum(t, dir, sum)
 }
 
 func TestUnprivilegedTiny(t *testing.T) {
+	r := recipe(t, "tiny")
 	if dir := os.Getenv("INGOT_AS_NOBODY"); dir != "" {
 		err := build.Build(t.Context(), miniRecipe(t, ""), build.Options{Dir: filepath.Join(dir, "scratch"), Cache: filepath.Join(dir, "cache")}, nothing)
 		if !errors.Is(err, inventory.ErrDenied) || !strings.Contains(err.Error(), "newuidmap") && !strings.Contains(err.Error(), "usermod --add-subuids") {
 			t.Errorf("a Debian without IDs of its own: %v", err)
 		}
-		sum, _ := hashDisk(t, recipe(t, "tiny"), build.Options{Dir: filepath.Join(dir, "scratch"), Cache: filepath.Join(dir, "cache")})
-		t.Log(sum)
-		checkClean(t, filepath.Join(dir, "scratch"))
+		buildAsNobody(t, r, dir)
 		return
 	}
 	needTools(t)
-	asNobody(t, "TestUnprivilegedTiny", "", openDir(t))
+	dir := openDir(t)
+	sum := prepare(t, r, dir)
+	asNobody(t, "TestUnprivilegedTiny", "", dir)
+	checkSum(t, dir, sum)
 }
