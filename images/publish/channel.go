@@ -20,13 +20,16 @@ type Move struct {
 }
 
 // Release boot-tests and signs an image, where that is still to be done, and moves the
-// channel. A channel that never pointed anywhere moves at once: nobody follows it.
+// channel. A channel that never pointed anywhere moves at once: nobody follows it. One that
+// is there already stays.
 func (p *Publisher) Release(ctx context.Context, image inventory.Image, m Move, step func(Step)) (inventory.Image, error) {
-	fresh, err := p.fresh(ctx, image.Name, m.Channel)
-	if err != nil {
+	now, err := p.Store.Get(ctx, image.Name+":"+m.Channel)
+	fresh := errors.Is(err, inventory.ErrNotFound)
+	if err != nil && !fresh {
 		return image, at("channel", err)
 	}
-	if !fresh && !m.Untested {
+	there := now.Digest == image.Digest
+	if !fresh && !there && !m.Untested {
 		if image, err = p.Test(ctx, image, nil, true, step); err != nil {
 			return image, at("boot test", err)
 		}
@@ -42,15 +45,6 @@ func (p *Publisher) Release(ctx context.Context, image inventory.Image, m Move, 
 	}
 	image, err = p.Store.Get(ctx, image.Name+"@"+image.Digest)
 	return image, at("channel", err)
-}
-
-// fresh tells whether a channel never pointed anywhere.
-func (p *Publisher) fresh(ctx context.Context, name, channel string) (bool, error) {
-	_, err := p.Store.Get(ctx, name+":"+channel)
-	if errors.Is(err, inventory.ErrNotFound) {
-		return true, nil
-	}
-	return false, err
 }
 
 // move moves a channel and tells of it, unless it is there already. With keys, an image

@@ -38,13 +38,13 @@ func (s *Server) images(h huma.API, mux *http.ServeMux) {
 	mux.HandleFunc("POST /api/v1/images/build", func(w http.ResponseWriter, r *http.Request) { work(s, w, r, s.Images.Build) })
 	mux.HandleFunc("POST /api/v1/images/test", func(w http.ResponseWriter, r *http.Request) { work(s, w, r, s.Images.Test) })
 	mux.HandleFunc("POST /api/v1/images/export", func(w http.ResponseWriter, r *http.Request) { work(s, w, r, s.Images.Export) })
-	post(h, "/images/promote", "promote-image", s.Images.Promote)
-	post(h, "/images/rollback", "rollback-image", s.Images.Rollback)
-	post(h, "/images/sign", "sign-image", s.Images.Sign)
-	post(h, "/images/verify", "verify-image", s.Images.Verify)
-	post(h, "/images/diff", "diff-images", s.Images.Diff)
-	post(h, "/images/lint", "lint-image", s.Images.Lint)
-	post(h, "/images/gc", "collect-images", s.Images.Collect)
+	post(h, s, "/images/promote", "promote-image", Images.Promote)
+	post(h, s, "/images/rollback", "rollback-image", Images.Rollback)
+	post(h, s, "/images/sign", "sign-image", Images.Sign)
+	post(h, s, "/images/verify", "verify-image", Images.Verify)
+	post(h, s, "/images/diff", "diff-images", Images.Diff)
+	post(h, s, "/images/lint", "lint-image", Images.Lint)
+	post(h, s, "/images/gc", "collect-images", Images.Collect)
 	get(h, "/images/{name}/history", "image-history", func(ctx context.Context, in *named) (api.ImageHistory, error) { return s.Images.History(ctx, in.Name) })
 	get(h, "/schedules", "list-schedules", func(ctx context.Context, _ *struct{}) ([]api.ScheduleRow, error) { return s.Schedules.List(ctx) })
 	huma.Register(h, huma.Operation{OperationID: "run-schedule", Method: http.MethodPost, Path: "/api/v1/schedules/{name}/run"},
@@ -52,9 +52,10 @@ func (s *Server) images(h huma.API, mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/v1/schedules/{name}/log", s.scheduleLog)
 }
 
-func post[I, O any](h huma.API, path, id string, f func(context.Context, I) (O, error)) {
+// post registers a method of the server's Images.
+func post[I, O any](h huma.API, s *Server, path, id string, f func(Images, context.Context, I) (O, error)) {
 	huma.Register(h, huma.Operation{OperationID: id, Method: http.MethodPost, Path: "/api/v1" + path},
-		wrap(func(ctx context.Context, in *body[I]) (O, error) { return f(ctx, in.Body) }))
+		wrap(func(ctx context.Context, in *body[I]) (O, error) { return f(s.Images, ctx, in.Body) }))
 }
 
 // scheduleLog is the log of the run under way, or of the last one.
