@@ -33,9 +33,10 @@ type cutRule struct {
 }
 
 // newCutRule cuts chunks of at most maxBytes, at least a thirty-second of it, and a tenth
-// on average. Smaller ones compress worse, larger ones cost more for each change: of a
-// Debian root file system of which 1 % of the blocks changed, a mean of 100 KiB stores
-// 4.5 % again, one of 256 KiB 8 %, and the whole takes 4 % more.
+// on average. Smaller ones compress worse, larger ones cost more for each change.
+// Measured on an ext4 of 215 MB in which 1 % of the files (0.76 % of the blocks) changed
+// and one grew: the second version adds 3.4 % with a mean of 100 KiB, 6.2 % with 256 KiB;
+// a whole Debian disk takes 3.7 % more.
 func newCutRule(maxBytes int64) cutRule {
 	r := cutRule{minBytes: maxBytes / 32, maxBytes: maxBytes}
 	blocks := max((maxBytes/10-r.minBytes)/blockBytes, 1)
