@@ -104,6 +104,9 @@ func (w *world) step(id string, d time.Duration) string {
 	var text string
 	w.update(func(ctx context.Context, x inventory.Tx) error {
 		r, err := x.Rollout(ctx, id)
+		if err != nil {
+			return err
+		}
 		text = string(r.State)
 		for _, m := range r.Machines {
 			text += fmt.Sprintf(" %s=%s", m.Name, m.Step)
@@ -143,6 +146,9 @@ func TestBatches(t *testing.T) {
 			return err
 		}
 		data, err := x.UserData(ctx, m.ID)
+		if err != nil {
+			return err
+		}
 		if string(data) != "#cloud-config\n{}\n" {
 			t.Errorf("user data is %q now", data)
 		}
