@@ -98,6 +98,7 @@ func recipe(t *testing.T, name string) build.Recipe {
 
 func TestTinyIsReproducible(t *testing.T) {
 	needTools(t)
+	t.Parallel()
 	r := recipe(t, "tiny")
 	first, a := hashDisk(t, r, build.Options{Cache: cacheDir(t)})
 	second, b := hashDisk(t, r, build.Options{Cache: cacheDir(t), Pinned: &a.Inputs})

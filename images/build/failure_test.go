@@ -83,6 +83,7 @@ func checkQuiet(t *testing.T, dir string) {
 
 func TestMissingPackage(t *testing.T) {
 	needTools(t)
+	t.Parallel()
 	r, err := build.ParseRecipe("x.yaml", []byte("name: x\nsystem: tiny\nrelease: bookworm\ncomponents: [main]\nsizeMiB: 96\npackages:\n  - busybox-static\n  - linux-image-amd65\n"))
 	if err != nil {
 		t.Fatal(err)
@@ -98,6 +99,7 @@ func TestMissingPackage(t *testing.T) {
 
 func TestArchiveOutOfReach(t *testing.T) {
 	needTools(t)
+	t.Parallel()
 	r := recipe(t, "tiny")
 	r.Mirror = "http://127.0.0.1:9/debian"
 	dir := t.TempDir()
@@ -121,6 +123,7 @@ func TestPinnedButGone(t *testing.T) {
 
 func TestScriptThatFails(t *testing.T) {
 	needTools(t)
+	t.Parallel()
 	r := miniRecipe(t, "steps:\n  - files: [{path: /opt/x, content: y}]\n  - script:\n      name: break\n      run: |\n        echo before the fault\n        cat /opt/x\n        exit 7\n  - script: {run: 'echo never'}\n")
 	dir := t.TempDir()
 	err := build.Build(t.Context(), r, build.Options{Dir: dir, Cache: cacheDir(t), Log: logFile(t)}, nothing)
@@ -134,6 +137,7 @@ func TestScriptThatFails(t *testing.T) {
 
 func TestCancelled(t *testing.T) {
 	needTools(t)
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	dir := t.TempDir()
@@ -168,6 +172,7 @@ func TestFullDisk(t *testing.T) {
 // TestKilled kills a process that builds, and builds again.
 func TestKilled(t *testing.T) {
 	needTools(t)
+	t.Parallel()
 	if dir := os.Getenv("INGOT_KILLED_BUILD"); dir != "" {
 		err := build.Build(t.Context(), miniRecipe(t, ""), build.Options{Dir: dir, Cache: cacheDir(t), Log: os.Stderr}, nothing)
 		t.Fatalf("not killed: %v", err)
@@ -198,6 +203,7 @@ func TestKilled(t *testing.T) {
 
 func TestTooSmall(t *testing.T) {
 	needTools(t)
+	t.Parallel()
 	layout, digest := ociLayout(t, layer(t, fileEntry("sbin/init")))
 	r := ociRecipe(t, layout, digest)
 	r.SizeMiB = 200

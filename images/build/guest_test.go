@@ -45,6 +45,7 @@ func (g *fakeGuest) Install(_ context.Context, i build.Installation) error {
 
 func TestCustomise(t *testing.T) {
 	needTools(t)
+	t.Parallel()
 	dir := t.TempDir()
 	disk := []byte("a cloud image")
 	sum := sha256.Sum256(disk)
@@ -131,6 +132,7 @@ func write(t *testing.T, name, content string) {
 // unpacks it, has the preseed.
 func TestPreseed(t *testing.T) {
 	needTools(t)
+	t.Parallel()
 	r, err := build.EmbeddedRecipeWith("debian-12-installer", map[string]string{"mirrorHost": "mirror.example.org"})
 	if err != nil {
 		t.Fatal(err)

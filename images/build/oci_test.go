@@ -85,6 +85,7 @@ func fileEntry(name string) tar.Header { return tar.Header{Name: name, Typeflag:
 
 func TestOCI(t *testing.T) {
 	needTools(t)
+	t.Parallel()
 	dir, digest := ociLayout(t,
 		layer(t, dirEntry("usr"), dirEntry("usr/sbin"), tar.Header{Name: "sbin", Typeflag: tar.TypeSymlink, Linkname: "usr/sbin"}, fileEntry("usr/sbin/init"),
 			dirEntry("gone"), fileEntry("gone/old"), fileEntry("one"), fileEntry("two"), tar.Header{Name: "three", Typeflag: tar.TypeLink, Linkname: "two"}),

@@ -129,6 +129,10 @@ func TestUnprivileged(t *testing.T) {
 		return
 	}
 	needTools(t)
+	t.Parallel()
+	if os.Getenv("INGOT_BUILD_TEST") == "" {
+		t.Skip("builds a small Debian twice: set INGOT_BUILD_TEST=1")
+	}
 	if _, err := exec.LookPath("newuidmap"); err != nil {
 		t.Skip("no newuidmap: apt-get install uidmap")
 	}
@@ -149,6 +153,7 @@ func TestUnprivilegedTiny(t *testing.T) {
 		return
 	}
 	needTools(t)
+	t.Parallel()
 	dir := openDir(t)
 	sum := prepare(t, r, dir)
 	asNobody(t, "TestUnprivilegedTiny", "", dir)
