@@ -35,6 +35,9 @@ type Host struct {
 	// attached to; empty is the driver's default.
 	Storage string `json:"storage,omitempty"`
 	Network string `json:"network,omitempty"`
+	// Prefetch are references of images that are brought to the host ahead of its first
+	// VM, whenever they mean another version.
+	Prefetch []string `json:"prefetch,omitempty"`
 	// Closed takes no new VMs unless they are asked onto it by name.
 	Closed  bool      `json:"closed,omitempty"`
 	Created time.Time `json:"created"`
@@ -76,6 +79,11 @@ func (h *Host) Check() error {
 	}
 	if !scheme.far && u.Host != "" {
 		return Invalid("host %s: URL %s is for this machine, and names %s (want qemu:///system, or qemu+ssh://%s/system)", h.Name, h.URL, u.Host, u.Host)
+	}
+	for _, ref := range h.Prefetch {
+		if _, err := ParseImageRef(ref); err != nil {
+			return err
+		}
 	}
 	return h.checkThumbprint()
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -60,7 +61,7 @@ func (s *slot) fits(host inventory.Host, secret []byte) *connection {
 	if s.c == nil || !sameAddress(s.c.host, host) || !bytes.Equal(s.c.secret, secret) {
 		return nil
 	}
-	if s.c.host != host {
+	if !reflect.DeepEqual(s.c.host, host) {
 		s.c = &connection{host: host, secret: secret, network: s.c.network, driver: s.c.driver, room: s.c.room}
 	}
 	return s.c

@@ -97,6 +97,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 	defer f.close()
 	defer under.Wait()
 	under.Go(func() { f.refresh(ctx) })
+	under.Go(func() { f.prefetch(ctx) })
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {

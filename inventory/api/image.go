@@ -25,9 +25,8 @@ type ImageImport struct {
 type ImageBuild struct {
 	// Recipe is the name of a built-in recipe, a path on the server, or the name of Text.
 	Recipe string `json:"recipe"`
-	// Text is the recipe itself; Beside the files beside it that it names.
-	Text   string            `json:"text,omitempty"`
-	Beside map[string][]byte `json:"beside,omitempty"`
+	// Text is the recipe itself, which needs no file beside it.
+	Text string `json:"text,omitempty"`
 	// Set gives the recipe's variables.
 	Set map[string]string `json:"set,omitempty"`
 	// Channel and Untested are as in ImageImport.

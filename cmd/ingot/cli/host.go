@@ -57,6 +57,7 @@ func (a *app) hostAdd() *cobra.Command {
 	f.StringVar(&in.Thumbprint, "thumbprint", "", "SHA-256 of the host's certificate, to be pinned")
 	f.StringVar(&in.Storage, "storage", "", "pool, datastore or folder for disks (default: the driver's)")
 	f.StringVar(&in.Network, "network", "", "network, bridge, port group or switch of new NICs (default: the driver's)")
+	f.StringSliceVar(&in.Prefetch, "prefetch", nil, "images to bring ahead of the first VM, whenever they have a new version (like debian-12:stable)")
 	f.BoolVar(&in.Closed, "closed", false, "take no new VMs but those asked onto it by name")
 	return cmd
 }
@@ -117,6 +118,9 @@ func keep(h, known *inventory.Host, given func(flag string) bool) {
 		if !given(flag) {
 			*field[0] = *field[1]
 		}
+	}
+	if !given("prefetch") {
+		h.Prefetch = known.Prefetch
 	}
 	if !given("closed") {
 		h.Closed = known.Closed

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,10 +43,8 @@ func (a *app) imageBuild() *cobra.Command {
 	return cmd
 }
 
-// maxBesideBytes bounds the files beside a recipe that are sent along.
-const maxBesideBytes = 8 << 20
-
-// readRecipe reads a file with what lies beside it; a plain name is a built-in recipe.
+// readRecipe reads a file and what lies beside it into one text; a plain name is a built-in
+// recipe.
 func readRecipe(in *api.ImageBuild, name string, set []string) error {
 	in.Recipe, in.Set = name, map[string]string{}
 	for _, kv := range set {
@@ -57,45 +54,25 @@ func readRecipe(in *api.ImageBuild, name string, set []string) error {
 		}
 		in.Set[key] = value
 	}
-	text, err := os.ReadFile(name)
+	path, file := isFile(name)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(name, "/.") || err == nil && len(text) == 0:
-		return nil
-	case err != nil && !strings.ContainsAny(name, "/."):
-		return nil // a folder of that name is no recipe
-	case err != nil:
-		return fmt.Errorf("read recipe: %w", err)
+	case file:
+		text, err := daemon.RecipeText(path, in.Set)
+		in.Recipe, in.Text, in.Set = filepath.Base(name), text, nil
+		return err
+	case strings.ContainsAny(name, "/."):
+		_, err := os.Stat(name)
+		return fmt.Errorf("read recipe: %w", errors.Join(err, notRegular(name, err)))
 	}
-	in.Text, in.Recipe, in.Beside = string(text), filepath.Base(name), map[string][]byte{}
-	return beside(in, filepath.Dir(name), string(text))
+	return nil
 }
 
-// beside takes the files along whose names the recipe's text has; the server says which of
-// them it misses.
-func beside(in *api.ImageBuild, dir, text string) error {
-	total := int64(0)
-	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(dir, path)
-		if err != nil || name == "." {
-			return err
-		}
-		if e.IsDir() && (strings.HasPrefix(e.Name(), ".") || strings.Count(name, string(filepath.Separator)) > 3) {
-			return fs.SkipDir
-		}
-		isRecipe := strings.HasSuffix(name, ".yaml") && strings.Contains(text, strings.TrimSuffix(name, ".yaml"))
-		if !e.Type().IsRegular() || name == in.Recipe || !isRecipe && !strings.Contains(text, name) {
-			return nil
-		}
-		data, err := os.ReadFile(path)
-		if total += int64(len(data)); total > maxBesideBytes {
-			return inventory.Invalid("recipe %s: the files beside it that it names are larger than %d bytes: put the large ones behind a URL", in.Recipe, maxBesideBytes)
-		}
-		in.Beside[name] = data
-		return err
-	})
+// notRegular is what is wrong with a name that is there and no file.
+func notRegular(name string, err error) error {
+	if err != nil {
+		return nil
+	}
+	return inventory.Invalid("%s is no file", name)
 }
 
 // imageWorker is the server, or a data directory.

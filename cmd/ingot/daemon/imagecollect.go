@@ -40,6 +40,9 @@ func (w *imageWork) collect(ctx context.Context, plan []images.Decision) error {
 	freed, err := w.publish.Store.Collect(ctx, plan)
 	for _, d := range plan {
 		if !d.Keep {
+			if w.gone != nil {
+				w.gone(ctx, d.Image.Digest)
+			}
 			err = errors.Join(err, w.tell(ctx, inventory.ImageRemoved{Name: d.Image.Name, Digest: d.Image.Digest, Why: "no channel, machine or rule keeps it"}))
 		}
 	}

@@ -7,10 +7,8 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
-	"testing/fstest"
 	"time"
 
 	"ingot/images"
@@ -29,9 +27,11 @@ type imageWork struct {
 	images  *images.Store
 	publish *publish.Publisher
 	store   inventory.Store // nil without a server
-	cfg     Images
-	now     func() time.Time
-	log     *slog.Logger
+	// gone is told of an image that was removed; nil is allowed.
+	gone func(ctx context.Context, digest string)
+	cfg  Images
+	now  func() time.Time
+	log  *slog.Logger
 }
 
 // openImageWork opens the image store of a data directory twice: once for those who are
@@ -175,20 +175,25 @@ func (w *imageWork) Build(ctx context.Context, in api.ImageBuild, progress func(
 	return r.Image, err
 }
 
-// recipeOf is the recipe's text with what lies beside it, a file of the server's, or a
-// built-in one.
+// recipeOf is the recipe's text, a file of the server's, or a built-in one.
 func recipeOf(in api.ImageBuild) (build.Recipe, error) {
 	switch {
 	case in.Text != "":
-		beside := fstest.MapFS{}
-		for name, data := range in.Beside {
-			beside[path.Clean(name)] = &fstest.MapFile{Data: data, Mode: 0o644}
-		}
-		return build.Parse(in.Recipe, []byte(in.Text), build.ParseOptions{Beside: beside, Set: in.Set})
+		return build.Parse(in.Recipe, []byte(in.Text), build.ParseOptions{Set: in.Set})
 	case strings.ContainsAny(in.Recipe, "/"):
 		return build.LoadRecipe(in.Recipe, in.Set)
 	}
 	return build.EmbeddedRecipeWith(in.Recipe, in.Set)
+}
+
+// RecipeText reads a recipe with all that it names beside it into one text.
+func RecipeText(file string, set map[string]string) (string, error) {
+	r, err := build.LoadRecipe(file, set)
+	if err != nil {
+		return "", err
+	}
+	text, err := r.Document()
+	return string(text), err
 }
 
 // Test implements rest.Images.

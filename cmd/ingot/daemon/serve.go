@@ -187,6 +187,11 @@ func (d *Daemon) openDecisions(ctx context.Context) error {
 	}
 	d.cert = cert
 	d.openFleet()
+	d.images.gone = func(ctx context.Context, digest string) {
+		if err := d.fleet.RemoveImage(ctx, digest); err != nil {
+			d.log.Warn("remove image from hosts", "image", digest, "err", err)
+		}
+	}
 	d.lifecycle = lifecycle.New(d.store, map[inventory.Kind]lifecycle.Executor{inventory.KindMetal: metal.Executor{}, inventory.KindVM: d.fleet}, d.now,
 		d.log.With("component", "lifecycle"))
 	d.lifecycle.Limits = d.cfg.Limits.lifecycle()
