@@ -84,7 +84,7 @@ func (d *Driver) findings(ctx context.Context) []hypervisor.Finding {
 		return found
 	}
 	for _, look := range []func(context.Context) hypervisor.Finding{d.checkVersion, d.checkClock, d.checkPlace,
-		d.checkDatastore, d.checkNetwork, d.checkPrivileges, d.checkTPM} {
+		d.checkQuota, d.checkDatastore, d.checkNetwork, d.checkPrivileges, d.checkTPM} {
 		if ctx.Err() != nil {
 			break
 		}

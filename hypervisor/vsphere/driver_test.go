@@ -452,8 +452,8 @@ func TestCheck(t *testing.T) {
 				t.Errorf("%+v", f)
 			}
 		}
-		if len(findings) < 9 {
-			t.Errorf("ESXi %v: only %d findings", esx, len(findings))
+		if len(findings) < 10 || !found(findings, "quota", hypervisor.Warning, "resource pool Resources: memory up to 961 MiB") {
+			t.Errorf("ESXi %v: findings %+v", esx, findings)
 		}
 		c := config(s, "check")
 		c.Thumbprint = ""
