@@ -65,8 +65,8 @@ func listenOnVeth(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &inventory.Neighbour{ChassisID: "00:1c:73:0a:0b:0c", PortID: "Ethernet7", PortDescription: "rack", SystemName: "leaf", Management: "192.0.2.1", VLAN: 42}
-	speak(ctx, t, switchFrame("leaf", "Ethernet7", "rack", 42, "\x00\x78"), n)
-	if diff := cmp.Diff(want, n.Get("port0")); diff != "" {
+	heard := speak(ctx, t, switchFrame("leaf", "Ethernet7", "rack", 42, "\x00\x78"), n)
+	if diff := cmp.Diff(want, heard); diff != "" {
 		t.Errorf("neighbour (-want +got):\n%s", diff)
 	}
 	if n.Get("switch0") != nil {
@@ -82,8 +82,9 @@ func listenOnVeth(t *testing.T) {
 }
 
 // speak sends the frame as a switch does, again and again, until the listener has heard
-// it: it brings its end up by itself, so the first ones may be lost.
-func speak(ctx context.Context, t *testing.T, frame []byte, n *Neighbours) {
+// it: it brings its end up by itself, so the first ones may be lost, and what it heard
+// before the link's last change may be forgotten.
+func speak(ctx context.Context, t *testing.T, frame []byte, n *Neighbours) *inventory.Neighbour {
 	t.Helper()
 	iface, err := net.InterfaceByName("switch0")
 	if err != nil {
@@ -102,10 +103,12 @@ func speak(ctx context.Context, t *testing.T, frame []byte, n *Neighbours) {
 		}
 		select {
 		case <-n.Changed():
-			return
 		case <-tick.C:
 		case <-ctx.Done():
 			t.Fatal("nothing was heard")
+		}
+		if heard := n.Get("port0"); heard != nil {
+			return heard
 		}
 	}
 }
