@@ -27,7 +27,7 @@ func TestKilled(t *testing.T) {
 		return
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$", "-test.v")
-	cmd.Env = append(os.Environ(), "GUESTRUN_TEST_DIR="+m.Dir)
+	cmd.Env = append(os.Environ(), "GUESTRUN_TEST_DIR="+m.Dir, "TMPDIR="+t.TempDir()) // what it leaves goes with ours
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
