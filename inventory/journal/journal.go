@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 )
@@ -182,6 +183,21 @@ func (j *Journal) openStream(name string, s *stream) (*os.File, int, error) {
 	defer s.mu.Unlock()
 	f, err := os.Open(j.path(name))
 	return f, s.rotations, err
+}
+
+// Names are the streams whose name begins with a prefix, sorted.
+func (j *Journal) Names(prefix string) ([]string, error) {
+	paths, err := filepath.Glob(j.path(prefix + "*"))
+	if err != nil {
+		return nil, fmt.Errorf("list journal: %w", err)
+	}
+	var names []string
+	for _, p := range paths {
+		if name := strings.TrimSuffix(filepath.Base(p), ".log"); streamName.MatchString(name) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }
 
 // Remove forgets a stream.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"ingot/images/build"
 	"ingot/images/nightly"
@@ -25,7 +26,12 @@ type schedules struct {
 func newSchedules(d *Daemon) (*schedules, error) {
 	s := &schedules{plans: d.cfg.Nightly, images: d.images, store: d.store}
 	cfg := nightly.Config{Store: d.store, Work: s.work, Now: d.now, Log: d.log.With("component", "nightly"),
-		OpenLog: func(name string) (io.WriteCloser, error) { return stream{d.journal, name}, nil }}
+		OpenLog: func(name string) (io.WriteCloser, error) {
+			if err := pruneLogs(d.journal, name); err != nil {
+				return nil, err
+			}
+			return stream{d.journal, name}, nil
+		}}
 	for _, n := range d.cfg.Nightly {
 		p, err := n.plan()
 		if err != nil {
@@ -41,6 +47,30 @@ func newSchedules(d *Daemon) (*schedules, error) {
 type stream struct {
 	journal *journal.Journal
 	name    string
+}
+
+// keptLogs is how many runs of a schedule keep their logs.
+const keptLogs = 14
+
+// logStamp ends the name of a run's log (images/nightly).
+const logStamp = "00000000-000000"
+
+// pruneLogs removes the oldest logs of the schedule that a log is of.
+func pruneLogs(j *journal.Journal, name string) error {
+	prefix := name[:len(name)-len(logStamp)]
+	names, err := j.Names(prefix)
+	if err != nil {
+		return err
+	}
+	// Another schedule's name may begin with this one's.
+	names = slices.DeleteFunc(names, func(n string) bool { return len(n) != len(name) })
+	for len(names) >= keptLogs {
+		if err := j.Remove(names[0]); err != nil {
+			return err
+		}
+		names = names[1:]
+	}
+	return nil
 }
 
 func (s stream) Write(p []byte) (int, error) { return len(p), s.journal.Append(s.name, p) }
