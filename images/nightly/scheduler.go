@@ -30,7 +30,7 @@ type Config struct {
 	Store inventory.Store
 	Plans []Plan
 	Work  Work
-	// Log opens the log of a run; nil discards it.
+	// OpenLog opens the log of a run; nil discards it.
 	OpenLog func(name string) (io.WriteCloser, error)
 	Now     func() time.Time
 	// Ticks is when the scheduler looks whether something is due; nil is each second.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -133,5 +134,6 @@ func (p *Publisher) keep(ctx context.Context, o Order, made build.Result, findin
 	image, err := p.Store.Import(ctx, made.Raw, images.ImportOptions{Name: o.Recipe.Name, Version: o.Version, Format: images.FormatRaw, Traits: made.Traits,
 		Origin: "recipe " + o.Recipe.Name, RecipeDigest: o.Recipe.Digest(), InputsDigest: made.Inputs.Digest(), Builder: build.BuilderVersion(),
 		Files: files, SkipUnchanged: true, Progress: func(i images.ImportProgress) { step(Step{Name: i.Step, Bytes: i.DoneBytes, Total: i.TotalBytes}) }})
-	return Result{image, image.Created.Add(1e9).Before(began)}, err
+	// Created is whole seconds: one that is older was there before.
+	return Result{image, image.Created.Before(began.Truncate(time.Second))}, err
 }

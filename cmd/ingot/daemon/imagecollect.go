@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"ingot/images"
 	"ingot/inventory"
@@ -36,15 +37,22 @@ func (w *imageWork) plan(ctx context.Context) ([]images.Decision, error) {
 	return w.publish.Store.Plan(ctx, uses, images.Retention{KeepPerChannel: w.cfg.Keep, Grace: w.cfg.Grace})
 }
 
+// collect takes away what the plan lets go, and tells of what is gone: the store looks at
+// the channels once more, and may have kept some of it.
 func (w *imageWork) collect(ctx context.Context, plan []images.Decision) error {
 	freed, err := w.publish.Store.Collect(ctx, plan)
+	left, listed := w.publish.Store.List(ctx)
+	if listed != nil {
+		return errors.Join(err, listed)
+	}
 	for _, d := range plan {
-		if !d.Keep {
-			if w.gone != nil {
-				w.gone(ctx, d.Image.Digest)
-			}
-			err = errors.Join(err, w.tell(ctx, inventory.ImageRemoved{Name: d.Image.Name, Digest: d.Image.Digest, Why: "no channel, machine or rule keeps it"}))
+		if d.Keep || slices.ContainsFunc(left, func(i inventory.Image) bool { return i.Digest == d.Image.Digest }) {
+			continue
 		}
+		if w.gone != nil {
+			w.gone(ctx, d.Image.Digest)
+		}
+		err = errors.Join(err, w.tell(ctx, inventory.ImageRemoved{Name: d.Image.Name, Digest: d.Image.Digest, Why: "no channel, machine or rule keeps it"}))
 	}
 	if freed > 0 {
 		w.log.Info("images collected", "bytes", freed)

@@ -118,7 +118,7 @@ func checkEntries(file string, data []byte, c Config) error {
 }
 
 // otherVariables are INGOT_* variables that are not configuration of the server.
-var otherVariables = []string{"INGOT_SERVER", "INGOT_TOKEN", "INGOT_AGENT", "INGOT_CACHE", "INGOT_LAB", "INGOT_TEST"}
+var otherVariables = []string{"INGOT_SERVER", "INGOT_TOKEN", "INGOT_AGENT", "INGOT_CACHE", "INGOT_LAB", "INGOT_TEST", "INGOT_HOST_SECRET", "INGOT_IMAGE_KEY_PASSWORD"}
 
 func checkEnvironment(environ []string) error {
 	for _, kv := range environ {
