@@ -81,8 +81,6 @@ func TestHostileQcow2(t *testing.T) {
 	run(t, "qemu-img", "snapshot", "-c", "before", snapshot)
 	backed := filepath.Join(t.TempDir(), "backed.qcow2")
 	run(t, "qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", "/etc/shadow", "-F", "raw", backed, "8M")
-	luks := filepath.Join(t.TempDir(), "luks.qcow2")
-	run(t, "qemu-img", "create", "-q", "-f", "qcow2", "--object", "secret,id=s,data=x", "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", luks, "8M")
 	huge := filepath.Join(t.TempDir(), "huge.qcow2")
 	run(t, "qemu-img", "create", "-q", "-f", "qcow2", huge, "2T")
 	text, err := os.ReadFile(good)
@@ -98,7 +96,7 @@ func TestHostileQcow2(t *testing.T) {
 	far := []byte{0x80, 0, 0x7f, 0, 0, 0, 0, 0}
 	for _, test := range []struct{ name, path, words string }{
 		{"backing file", backed, "backing file"},
-		{"encrypted", luks, "encrypted"},
+		{"encrypted by LUKS", patched(t, good, 35, 2), "encrypted"},
 		{"snapshots", snapshot, "1 snapshots"},
 		{"too large", huge, "limit is"},
 		{"corrupt bit", patched(t, good, 79, 2), "corrupt"},

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"strings"
 	"time"
 
 	"ingot/hypervisor/qemu"
@@ -164,13 +165,32 @@ func (g *Guest) watchLimits(stall, limit time.Duration) {
 	}
 }
 
-// dead is what a kernel or boot loader says that can't go on.
-var dead = regexp.MustCompile(`Kernel panic - not syncing[^\n]*|grub rescue>|No bootable device|BdsDxe: No bootable option or device was found|You are in emergency mode`)
+// dead is what a kernel or boot loader says that can't go on; deadLine is that to the end
+// of its line, which a kernel writes and a prompt lacks.
+var (
+	dead     = regexp.MustCompile(`Kernel panic - not syncing[^\n]*|grub rescue>|No bootable device|BdsDxe: No bootable option or device was found|You are in emergency mode`)
+	deadLine = regexp.MustCompile(`Kernel panic - not syncing[^\n]*\n`)
+)
 
 func (g *Guest) watchPanic() {
-	if said, err := g.WaitConsole(context.Background(), dead); err == nil {
-		g.failGuest(guestErrorf("the guest stopped with %q", said))
+	said, err := g.WaitConsole(context.Background(), dead)
+	if err != nil {
+		return
 	}
+	if strings.HasPrefix(said, "Kernel panic") {
+		said = g.restOfLine(said)
+	}
+	g.failGuest(guestErrorf("the guest stopped with %q", said))
+}
+
+// restOfLine waits for the rest of a panic's line: the console brings it in pieces.
+func (g *Guest) restOfLine(said string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if line, err := g.WaitConsole(ctx, deadLine); err == nil {
+		return strings.TrimSpace(line)
+	}
+	return said
 }
 
 // failGuest records a failure of the guest with what it said before.

@@ -150,7 +150,7 @@ func TestRealRelay(t *testing.T) {
 		Pools: []inventory.AddressRange{{First: ip("10.5.1.0"), Last: ip("10.5.1.9")}}}
 	r := newRig(t, far)
 	serveHere(t, r, "boot0")
-	relay.start("Sending on   Socket/fallback", "dhcrelay", "-4", "-d", "-a", "-id", "down0", "-iu", "up0", "10.0.0.1")
+	relay.start("Sending on   Socket/fallback", "dhcrelay", "-4", "-d", "--no-pid", "-a", "-id", "down0", "-iu", "up0", "10.0.0.1")
 	vars := udhcpc(t, client, "eth0")
 	if vars["ip"] != "10.5.1.1" || vars["router"] != "10.5.0.1" || vars["mask"] != "16" {
 		t.Errorf("udhcpc: ip %s, router %s, mask %s", vars["ip"], vars["router"], vars["mask"])
@@ -190,7 +190,7 @@ func TestRealOtherServer(t *testing.T) {
 	}
 	r := newRig(t, lab(inventory.DHCPAuthoritative))
 	serveHere(t, r, "boot0")
-	dnsmasq := other.start("DHCP, IP range", "dnsmasq", "-k", "--conf-file=/dev/null", "--port=0", "--log-facility=-",
+	dnsmasq := other.start("DHCP, IP range", "dnsmasq", "-k", "--pid-file=", "--conf-file=/dev/null", "--port=0", "--log-facility=-",
 		"--interface=eth0", "--bind-interfaces", "--dhcp-range=10.0.0.200,10.0.0.210,1h", "--dhcp-leasefile="+t.TempDir()+"/leases",
 		"--user=root", "--no-ping")
 	found, err = ProbeServers(t.Context(), "boot0", Probing{Within: 10 * time.Second})
@@ -232,7 +232,7 @@ func besideLibvirt(t *testing.T, first bool) {
 	}
 	sh(t, "ip", "addr", "add", "10.0.0.1/24", "dev", "boot0")
 	sh(t, "ip", "addr", "add", "192.168.122.1/24", "dev", "virbr0")
-	dnsmasq := exec.Command("dnsmasq", "-k", "--conf-file=/dev/null", "--port=0", "--log-facility=-", "--interface=virbr0",
+	dnsmasq := exec.Command("dnsmasq", "-k", "--pid-file=", "--conf-file=/dev/null", "--port=0", "--log-facility=-", "--interface=virbr0",
 		"--except-interface=lo", "--bind-dynamic", "--dhcp-range=192.168.122.2,192.168.122.99", "--dhcp-leasefile="+t.TempDir()+"/leases",
 		"--user=root", "--no-ping", "--dhcp-authoritative")
 	if !first {

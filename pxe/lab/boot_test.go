@@ -17,7 +17,7 @@ import (
 func startDNSMasq(t testing.TB, ctx context.Context, l *Lab, files, efiLoader string) *transcript {
 	t.Helper()
 	said := new(transcript)
-	cmd := l.Command(ctx, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--log-facility=-",
+	cmd := l.Command(ctx, "dnsmasq", "--keep-in-foreground", "--pid-file=", "--conf-file=/dev/null", "--port=0", "--log-facility=-",
 		"--user=root", "--interface=boot", "--bind-dynamic", "--dhcp-range=192.0.2.100,192.0.2.150,1h", "--dhcp-leasefile="+filepath.Join(files, "leases"),
 		"--enable-tftp", "--tftp-root="+files,
 		"--dhcp-match=set:ipxe,175", "--dhcp-match=set:efi,option:client-arch,7",
