@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -215,30 +214,9 @@ func (s *Store) collectImage(ctx context.Context, decision Decision) (freed int6
 	return freed, nil
 }
 
-// collectOrphans removes chunks that nothing names: of imports that were cut short after
-// their chunks were kept.
+// collectOrphans removes frames that no image has: of imports that were cut short after
+// their pack was kept.
 func (s *Store) collectOrphans(ctx context.Context) (freed int64, err error) {
-	used, err := s.usedFrames(ctx, nil)
-	if err != nil {
-		return 0, err
-	}
-	err = filepath.WalkDir(s.chunks(), func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return errors.Join(err, ctx.Err())
-		}
-		d, err := master.ParseDigest("sha256:" + e.Name())
-		if err != nil {
-			return nil // not ours
-		}
-		if _, ok := used[d]; ok {
-			return nil
-		}
-		info, err := e.Info()
-		if err != nil {
-			return err
-		}
-		freed += info.Size()
-		return os.Remove(path)
-	})
+	freed, _, err = s.removeFrames(ctx, func() (frames, error) { return s.usedFrames(ctx, nil) })
 	return freed, err
 }

@@ -43,6 +43,8 @@ type Store struct {
 	// deriving is entered with a digest.
 	deriving turns
 
+	index atomic.Pointer[packIndex] // see frameIndex
+
 	mu      sync.Mutex
 	served  []served
 	upgrade map[master.Digest]error // images in the old layout, and why they still are
@@ -53,12 +55,12 @@ type Store struct {
 // in the old layout, one data file each, are converted: see upgradeAll.
 func NewStore(dir string) (*Store, error) {
 	s := &Store{dir: dir, now: time.Now, turn: make(chan struct{}, 1), upgrade: map[master.Digest]error{}}
-	for _, sub := range []string{s.blobs(), s.channels(), s.temp(), s.allDerived(), s.chunks()} {
+	for _, sub := range []string{s.blobs(), s.channels(), s.temp(), s.allDerived(), s.packs()} {
 		if err := os.MkdirAll(sub, 0o755); err != nil {
 			return nil, fmt.Errorf("open image store: %w", err)
 		}
 	}
-	if err := errors.Join(s.makeChunkFolders(), s.locked(context.Background(), s.sweep), s.upgradeAll(context.Background())); err != nil {
+	if err := errors.Join(s.locked(context.Background(), s.sweep), s.upgradeAll(context.Background())); err != nil {
 		return nil, fmt.Errorf("open image store %s: %w", dir, err)
 	}
 	return s, nil

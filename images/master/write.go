@@ -54,7 +54,7 @@ func (o WriteOptions) withDefaults() (WriteOptions, error) {
 var ErrTooLarge = errors.New("the disk is too large")
 
 // Put keeps one frame of the data file, which hashes to sum, as [Chunk.FrameSHA256]
-// has it. It is called by several goroutines at once, in no order, and may be called
+// has it. It is called by one goroutine, in the order of the disk, and may be called
 // with the same frame twice; the frame is its only until it returns.
 type Put func(sum Digest, frame []byte) error
 
