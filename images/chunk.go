@@ -14,37 +14,35 @@ func chunkProblem(i int, c master.Chunk, problem string) error {
 	return fmt.Errorf("chunk %d (%s, at %d of the disk) %s: import or build the image again, that mends it", i, c.FrameSHA256, c.Offset, problem)
 }
 
-// places finds where a manifest's frames are. What is gone or cut short is an error;
-// nothing is read.
-func (s *Store) places(m *master.Manifest) (*packIndex, []location, error) {
-	index, err := s.frameIndex()
-	if err != nil {
-		return nil, nil, err
-	}
-	found, missing := index.find(m)
-	if missing >= 0 {
-		if index, err = s.reloadIndex(); err != nil {
-			return nil, nil, err
+// places finds where a manifest's frames are, in which generation of the index. What is
+// gone or cut short is an error; nothing is read.
+func (s *Store) places(m *master.Manifest) (generation int, found []location, err error) {
+	for _, read := range []func() (*packIndex, error){s.frameIndex, s.reloadIndex} {
+		var index *packIndex
+		if index, err = read(); err != nil {
+			return 0, nil, err
 		}
-		found, missing = index.find(m)
+		if found, err = index.find(m); err == nil {
+			err = s.checkPacks(m, found)
+		}
+		if err == nil {
+			return index.generation, found, nil
+		}
 	}
-	if missing >= 0 {
-		return nil, nil, chunkProblem(missing, m.Chunks[missing], "is missing")
-	}
-	return index, found, s.checkPacks(m, found)
+	return 0, nil, err
 }
 
-// find returns the places of all chunks, or the first that has none.
-func (x *packIndex) find(m *master.Manifest) (found []location, missing int) {
-	found = make([]location, len(m.Chunks))
+// find returns the locations of all chunks.
+func (x *packIndex) find(m *master.Manifest) ([]location, error) {
+	found := make([]location, len(m.Chunks))
 	for i, c := range m.Chunks {
 		p, ok := x.where[c.FrameSHA256]
 		if !ok || p.length != c.FileLength {
-			return nil, i
+			return nil, chunkProblem(i, c, "is missing")
 		}
 		found[i] = p
 	}
-	return found, -1
+	return found, nil
 }
 
 // checkPacks looks at each pack's file once.

@@ -19,9 +19,9 @@ type Data struct {
 	layout   *master.Layout
 	// places is where each chunk's frame is, by index; runs is the same for reading in
 	// order.
-	index  *packIndex
-	places []location
-	runs   []run
+	generation int
+	places     []location
+	runs       []run
 }
 
 // Size is the size of the data file.

@@ -91,7 +91,7 @@ func (s *Store) openServed(d master.Digest) (*Master, error) {
 		return nil, err
 	}
 	m, ok := s.recent(d)
-	if !ok || m.Data.index != index { // frames may have moved
+	if !ok || m.Data.generation != index.generation { // frames may have moved
 		m, err := s.open(d)
 		if err == nil {
 			s.keep(served{d, *m})

@@ -97,9 +97,9 @@ func (s *Store) load(d master.Digest) (*Master, error) {
 
 // complete finds where an image's chunks are, and what of them is missing.
 func (s *Store) complete(m *Master) error {
-	index, found, err := s.places(m.Manifest)
+	generation, found, err := s.places(m.Manifest)
 	if err == nil {
-		m.Data.index, m.Data.places = index, found
+		m.Data.generation, m.Data.places = generation, found
 		m.Data.runs = newRuns(m.Data.layout, found)
 		return nil
 	}

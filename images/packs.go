@@ -39,15 +39,27 @@ type location struct {
 // changes.
 type packIndex struct {
 	changed time.Time // of the folder
-	packs   map[int]storedPack
-	where   map[master.Digest]location
+	// settled: the folder had not changed for a while when it was read, so that its time
+	// tells the next change from this one.
+	settled bool
+	// generation counts the changes that were seen.
+	generation int
+	packs      map[int]storedPack
+	where      map[master.Digest]location
 }
+
+// settleTime is longer than the steps of any file system's clock.
+const settleTime = 2 * time.Second
 
 // storedPack is one pack's index, and the file it was read from.
 type storedPack struct {
 	changed time.Time
 	bytes   int64
 	entries []packEntry
+}
+
+func (p storedPack) same(other storedPack) bool {
+	return p.bytes == other.bytes && p.changed.Equal(other.changed)
 }
 
 // numbers are the packs' numbers, from the oldest on.
@@ -59,7 +71,7 @@ func (s *Store) frameIndex() (*packIndex, error) {
 	if err != nil {
 		return nil, err
 	}
-	if x := s.index.Load(); x != nil && x.changed.Equal(info.ModTime()) {
+	if x := s.index.Load(); x != nil && x.settled && x.changed.Equal(info.ModTime()) {
 		return x, nil
 	}
 	return s.reloadIndex()
@@ -76,7 +88,7 @@ func (s *Store) reloadIndex() (*packIndex, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &packIndex{changed: info.ModTime(), packs: map[int]storedPack{}, where: map[master.Digest]location{}}
+	x := &packIndex{changed: info.ModTime(), settled: time.Since(info.ModTime()) > settleTime, generation: before.generation, packs: map[int]storedPack{}}
 	names, err := filepath.Glob(filepath.Join(s.packs(), "*"+packIndexSuffix))
 	if err != nil {
 		return nil, err
@@ -86,6 +98,19 @@ func (s *Store) reloadIndex() (*packIndex, error) {
 			return nil, err
 		}
 	}
+	if maps.EqualFunc(x.packs, before.packs, storedPack.same) {
+		x.where = before.where
+	} else {
+		x.locate()
+	}
+	s.index.Store(x)
+	return x, nil
+}
+
+// locate fills in where each frame is.
+func (x *packIndex) locate() {
+	x.generation++
+	x.where = map[master.Digest]location{}
 	for _, number := range x.numbers() {
 		for _, e := range x.packs[number].entries {
 			if _, ok := x.where[e.sum]; !ok {
@@ -93,8 +118,6 @@ func (s *Store) reloadIndex() (*packIndex, error) {
 			}
 		}
 	}
-	s.index.Store(x)
-	return x, nil
 }
 
 func (x *packIndex) read(name string, before *packIndex) error {
@@ -110,7 +133,7 @@ func (x *packIndex) read(name string, before *packIndex) error {
 		return err
 	}
 	p := storedPack{changed: info.ModTime(), bytes: info.Size()}
-	if old, ok := before.packs[number]; ok && old.bytes == p.bytes && old.changed.Equal(p.changed) {
+	if old, ok := before.packs[number]; ok && old.same(p) {
 		p.entries = old.entries
 	} else if p.entries, err = readIndex(name); errors.Is(err, fs.ErrNotExist) {
 		return nil

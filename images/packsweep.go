@@ -75,7 +75,10 @@ func (s *Store) thinPack(index *packIndex, number int, keep frames) (freed int64
 	case freed == 0:
 		return 0, nil
 	case len(live) == 0:
-		return freed, errors.Join(os.Remove(path), os.Remove(data), syncDir(s.packs()))
+		if err := os.Remove(path); err != nil {
+			return 0, err
+		}
+		return freed, errors.Join(os.Remove(data), syncDir(s.packs()))
 	}
 	if err := replaceIndex(path, live); err != nil {
 		return 0, err
