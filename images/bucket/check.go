@@ -14,7 +14,7 @@ import (
 func (s *Share) Check(ctx context.Context) error {
 	err := s.check(ctx)
 	if err != nil {
-		return fmt.Errorf("check %s: %w", s.objects, err)
+		return fmt.Errorf("check the bucket: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -23,12 +23,7 @@ func (s *Share) Check(ctx context.Context) error {
 }
 
 func (s *Share) check(ctx context.Context) error {
-	if there, err := s.objects.exists(ctx); err != nil || !there {
-		if err == nil {
-			err = inventory.NotFound("bucket", s.objects.bucket)
-		}
-		return err
-	}
+	// Not HEAD, whose answer has no error code.
 	for _, err := range s.objects.list(ctx, serversFolder) {
 		if err != nil {
 			return err

@@ -187,12 +187,4 @@ func (o *objects) removeAll(ctx context.Context, keys []string) error {
 	return errors.Join(errs...)
 }
 
-// exists reports whether the bucket is there.
-func (o *objects) exists(ctx context.Context) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTime)
-	defer cancel()
-	there, err := o.client.BucketExists(ctx, o.bucket)
-	return there, o.explain("look for the bucket", err)
-}
-
 func (o *objects) String() string { return fmt.Sprintf("bucket %s", o.where) }

@@ -19,9 +19,15 @@ import (
 // unfinishedFor is how long an image without its last object is left to who puts it there.
 const unfinishedFor = 24 * time.Hour
 
-// Plan decides about each image in the bucket, and changes nothing. What a channel points
+// Plan decides about each image in the bucket, and removes nothing. What a channel points
 // to, a server has (it wrote so within [Share.Forget]), or the retention keeps stays.
 func (s *Share) Plan(ctx context.Context) ([]images.Decision, error) {
+	if err := s.ensureChecked(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.register(ctx); err != nil {
+		return nil, err
+	}
 	p, err := s.survey(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("plan what to remove from %s: %w", s.objects, err)

@@ -81,6 +81,12 @@ func Start(ctx context.Context, dir, bucket string) (*Gateway, error) {
 	return g, nil
 }
 
+// There tells whether the gateway is on this machine.
+func There() bool {
+	_, err := find()
+	return err == nil
+}
+
 func find() (string, error) {
 	if root := os.Getenv("INGOT_TEST_TOOLS"); root != "" {
 		if path, err := exec.LookPath(filepath.Join(root, "usr/local/bin/versitygw")); err == nil {
