@@ -29,6 +29,7 @@ var faults = map[string]struct {
 	"PreconditionFailed":             {errChanged, ""},
 	"ConditionalRequestConflict":     {errChanged, ""},
 	"InvalidAccessKeyId":             {inventory.ErrDenied, "the endpoint doesn't know the access key: see images.bucket.credentials_file"},
+	"XAdminUserNotFound":             {inventory.ErrDenied, "the endpoint doesn't know the access key: see images.bucket.credentials_file"},
 	"SignatureDoesNotMatch":          {inventory.ErrDenied, "the secret key is wrong, or the server's clock: see images.bucket.credentials_file"},
 	"AccessDenied":                   {inventory.ErrDenied, "the key may not do that: it needs to list the bucket, and to get, put and delete objects below the prefix"},
 	"RequestTimeTooSkewed":           {inventory.ErrDenied, "the server's clock is wrong"},
@@ -64,7 +65,7 @@ func (o *objects) explain(doing string, err error) error {
 	case answer.StatusCode == http.StatusForbidden:
 		return fmt.Errorf("%s in %s: %s: %w", doing, o, faults["AccessDenied"].do, inventory.ErrDenied)
 	case answer.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("%s in %s: %w", doing, o, inventory.ErrNotFound)
+		return fmt.Errorf("%s in %s: the endpoint answers 404 %s: %w", doing, o, answer.Code, inventory.ErrNotFound)
 	case answer.StatusCode == http.StatusPreconditionFailed:
 		return fmt.Errorf("%s in %s: %w", doing, o, errChanged)
 	case answer.StatusCode >= 500, answer.StatusCode == http.StatusTooManyRequests:

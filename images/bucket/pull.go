@@ -117,7 +117,7 @@ func (s *Share) trusted(digest string) error {
 	return errors.Join(err, m.Close())
 }
 
-// Fetch brings an image, with its documents, that the store lacks. Its chunks are
+// Fetch brings an image and documents of it that the store lacks. Its chunks are
 // compared with their hashes: a damaged one is inventory.ErrInvalid, and nothing of the
 // image is kept. One that the bucket lacks too is inventory.ErrNotFound.
 func (s *Share) Fetch(ctx context.Context, digest string) (inventory.Image, error) {
@@ -125,16 +125,19 @@ func (s *Share) Fetch(ctx context.Context, digest string) (inventory.Image, erro
 	if err != nil {
 		return inventory.Image{}, inventory.Invalid("digest %q: %v", digest, err)
 	}
-	if image, ok, err := s.local(ctx, digest); ok || err != nil {
-		return image, err
-	}
-	there, err := s.listImage(ctx, d)
-	if err == nil && !there.whole() {
-		err = inventory.NotFound("image", digest)
-	}
-	var image inventory.Image
+	image, here, err := s.local(ctx, digest)
+	var there contents
 	if err == nil {
-		image, err = s.receive(ctx, d)
+		there, err = s.listImage(ctx, d)
+	}
+	switch {
+	case err != nil:
+	case !here && !there.whole():
+		err = inventory.NotFound("image", digest)
+	case !here:
+		if image, err = s.receive(ctx, d); err == nil {
+			s.Log.Info("image fetched", "image", image.Name+"@"+digest)
+		}
 	}
 	if err == nil {
 		err = s.pullNew(ctx, d, there)
@@ -142,7 +145,6 @@ func (s *Share) Fetch(ctx context.Context, digest string) (inventory.Image, erro
 	if err != nil {
 		return image, fmt.Errorf("fetch image %s from %s: %w", digest, s.objects, err)
 	}
-	s.Log.Info("image fetched", "image", image.Name+"@"+digest)
 	return image, nil
 }
 

@@ -52,6 +52,7 @@ type server struct {
 	// uses are its machines; ahead moves its clock.
 	uses  []images.Use
 	ahead atomic.Int64
+	keep  images.Retention
 	// followed are the channels that others moved.
 	followed []string
 }
@@ -63,7 +64,7 @@ func newServer(t *testing.T, g *buckettest.Gateway, name string) *server {
 
 func openServer(t *testing.T, g *buckettest.Gateway, name, dir string) *server {
 	t.Helper()
-	s := &server{dir: dir}
+	s := &server{dir: dir, keep: images.Retention{KeepPerChannel: 1, Grace: time.Hour}}
 	var err error
 	if s.store, err = images.NewStore(dir); err != nil {
 		t.Fatal(err)
@@ -72,9 +73,9 @@ func openServer(t *testing.T, g *buckettest.Gateway, name, dir string) *server {
 		t.Fatal(err)
 	}
 	s.Store, s.Server, s.Name, s.Interval, s.Forget = s.store, "id-"+name, name, time.Minute, 24*time.Hour
-	s.Retention = images.Retention{KeepPerChannel: 1, Grace: time.Hour}
+	s.Retention = s.keep
 	s.Decide = func(ctx context.Context) ([]images.Decision, error) {
-		return s.store.Decide(ctx, s.uses, images.Retention{KeepPerChannel: 1, Grace: time.Hour})
+		return s.store.Decide(ctx, s.uses, s.keep)
 	}
 	s.Now = func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
 	s.Followed = func(_ context.Context, name string, to inventory.ChannelMove) {
