@@ -16,10 +16,13 @@
 //	channels/NAME.history.jsonl     each move of the channels, one JSON object a line
 //	tmp/                            imports under way, images that are deleted and still read
 //	lock                            locked by who changes what is there
+//	shared                          where the channels are shared with other servers, if they are
 //
 // The master's data file is no file: its frames are chunks, the rest of it follows from
 // the manifest (master.Layout). Frames are cut by content, so a version stores what
 // changed since the one before.
+//
+// Servers that can't share a folder share a bucket: package bucket.
 //
 // An image appears by one rename after everything in it is on stable storage: a
 // store never shows half an image, and a chunk never has its name before its content,

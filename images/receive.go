@@ -28,7 +28,8 @@ type Incoming struct {
 // Receive stores an image that another store has, with the digest it must have. Chunks
 // that are here and whole are not asked for. It is inventory.ErrInvalid when anything of
 // it is damaged, inventory.ErrConflict when the quota is used up or the image is here
-// under another name; nothing is kept then.
+// under another name; the image is not here then. Chunks that came are kept, unless there
+// is no room, for the next try or until a collection.
 func (s *Store) Receive(ctx context.Context, digest string, in Incoming) (image inventory.Image, err error) {
 	d, err := parse("receive image", digest)
 	if err != nil {
@@ -65,7 +66,10 @@ func (s *Store) receive(ctx context.Context, m *master.Manifest, image inventory
 	}
 	defer func() { err = errors.Join(err, st.discard()) }()
 	if err := st.receiveFrames(ctx, m, in); err != nil {
-		return image, err
+		if errors.Is(err, inventory.ErrConflict) || errors.Is(context.Cause(ctx), unix.ENOSPC) || errors.Is(err, unix.ENOSPC) {
+			return image, err
+		}
+		return image, errors.Join(err, st.sync(), st.keepChunks())
 	}
 	return s.publish(ctx, st, image, in.Manifest, ImportOptions{})
 }
@@ -125,7 +129,7 @@ type DamagedChunkError struct {
 }
 
 func (e *DamagedChunkError) Error() string {
-	return fmt.Sprintf("chunk %d (%s) is damaged: its bytes have another SHA-256; nothing was kept", e.Index, e.Chunk.FrameSHA256)
+	return fmt.Sprintf("chunk %d (%s) is damaged: its bytes have another SHA-256", e.Index, e.Chunk.FrameSHA256)
 }
 
 // Unwrap returns the class.

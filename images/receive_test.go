@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -59,6 +60,34 @@ func TestReceive(t *testing.T) {
 	if d := cmp.Diff(image, got); d != "" || err != nil {
 		t.Errorf("received (-want +got): %v\n%s", err, d)
 	}
+	// What came before it broke off is not asked for again.
+	third, _ := newStore(t)
+	cut, asked := outgoing(t, from, image.Digest), 0
+	cut.AtOnce = 1
+	frame := cut.Frame
+	cut.Frame = func(ctx context.Context, c master.Chunk) ([]byte, error) {
+		if asked++; asked == 2 {
+			return nil, errors.New("the line broke")
+		}
+		return frame(ctx, c)
+	}
+	if _, err := third.Receive(t.Context(), image.Digest, cut); err == nil {
+		t.Error("received over a broken line")
+	}
+	chunks := asked
+	if _, err := third.Receive(t.Context(), image.Digest, cut); err != nil {
+		t.Error(err)
+	}
+	m, err := from.Open(image.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := len(m.Manifest.Chunks) + 1; asked != want || chunks != 2 {
+		t.Errorf("asked %d times for chunks, %d until it broke, want %d and 2", asked, chunks, want)
+	}
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
 	// What is here is not asked for.
 	again := outgoing(t, from, image.Digest)
 	again.Frame = func(context.Context, master.Chunk) ([]byte, error) { return nil, errors.New("asked") }
@@ -67,7 +96,7 @@ func TestReceive(t *testing.T) {
 	}
 }
 
-// TestReceiveWrong: what does not fit together is refused, and nothing is kept.
+// TestReceiveWrong: what does not fit together is refused, and no such image is there.
 func TestReceiveWrong(t *testing.T) {
 	from, _ := newStore(t)
 	image, err := from.Import(t.Context(), rawDisk(t, 1), options())
@@ -113,9 +142,20 @@ func TestReceiveWrong(t *testing.T) {
 			if _, err := to.Receive(t.Context(), image.Digest, in); !errors.Is(err, inventory.ErrInvalid) || !strings.Contains(err.Error(), c.say) {
 				t.Errorf("receive: %v, want %q", err, c.say)
 			}
-			left, err := filepath.Glob(filepath.Join(dir, "*", "sha256", "*", "*"))
+			left, err := to.List(t.Context())
 			if err != nil || len(left) > 0 {
 				t.Errorf("left: %v, %v", left, err)
+			}
+			// Nor a chunk under another's name.
+			chunks, err := filepath.Glob(filepath.Join(dir, "chunks", "sha256", "*", "*"))
+			for _, path := range chunks {
+				data, err := os.ReadFile(path)
+				if err != nil || master.DigestOf(data).Hex() != filepath.Base(path) {
+					t.Errorf("%s has other bytes: %v", path, err)
+				}
+			}
+			if err != nil {
+				t.Error(err)
 			}
 		})
 	}

@@ -56,7 +56,36 @@ func (s *Share) collect(ctx context.Context, plan []images.Decision) (freed int6
 		}
 		delete(now.manifests, d)
 	}
-	return s.collectChunks(ctx, now.manifests)
+	if freed, err = s.collectChunks(ctx, now.manifests); err != nil {
+		return freed, err
+	}
+	return freed, s.forgetDamaged(ctx, now.manifests)
+}
+
+// forgetDamaged removes the complaints about chunks that no image has any more.
+func (s *Share) forgetDamaged(ctx context.Context, manifests map[master.Digest]*master.Manifest) error {
+	used := usedBy(manifests)
+	for o, err := range s.objects.list(ctx, damagedFolder) {
+		if err != nil {
+			return err
+		}
+		if d, ok := digestOf(o.key); ok && !used[d] {
+			if err := s.objects.remove(ctx, o.key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func usedBy(manifests map[master.Digest]*master.Manifest) map[master.Digest]bool {
+	used := map[master.Digest]bool{}
+	for _, m := range manifests {
+		for sum := range frames(m) {
+			used[sum] = true
+		}
+	}
+	return used
 }
 
 // removeImage removes the objects of an image: image.json first, so that nobody sees half
@@ -93,12 +122,7 @@ const batch = 1000
 
 // collectChunks removes the chunks that none of the manifests has.
 func (s *Share) collectChunks(ctx context.Context, manifests map[master.Digest]*master.Manifest) (freed int64, err error) {
-	used := map[master.Digest]bool{}
-	for _, m := range manifests {
-		for sum := range frames(m) {
-			used[sum] = true
-		}
-	}
+	used := usedBy(manifests)
 	all, err := s.listChunks(ctx)
 	if err != nil {
 		return 0, err

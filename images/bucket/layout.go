@@ -23,7 +23,7 @@ const (
 
 // Bounds of what is read whole. A manifest has some 200 bytes for each chunk.
 const (
-	maxManifestBytes = 1 << 30
+	maxManifestBytes = 256 << 20
 	maxDocumentBytes = 16 << 20
 	maxFileBytes     = 256 << 20
 )

@@ -118,8 +118,8 @@ func (s *Share) trusted(digest string) error {
 }
 
 // Fetch brings an image and documents of it that the store lacks. Its chunks are
-// compared with their hashes: a damaged one is inventory.ErrInvalid, and nothing of the
-// image is kept. One that the bucket lacks too is inventory.ErrNotFound.
+// compared with their hashes: with a damaged one it is inventory.ErrInvalid, and the
+// image stays away. One that the bucket lacks too is inventory.ErrNotFound.
 func (s *Share) Fetch(ctx context.Context, digest string) (inventory.Image, error) {
 	d, err := master.ParseDigest(digest)
 	if err != nil {
@@ -188,12 +188,8 @@ func (s *Share) getChunk(ctx context.Context, c master.Chunk) ([]byte, error) {
 }
 
 // pullDocuments brings the documents of the store's images that others added.
-func (s *Share) pullDocuments(ctx context.Context) error {
+func (s *Share) pullDocuments(ctx context.Context, there map[master.Digest]contents) error {
 	list, err := s.Store.List(ctx)
-	if err != nil {
-		return err
-	}
-	there, err := s.listImages(ctx)
 	if err != nil {
 		return err
 	}

@@ -59,9 +59,8 @@ func (s *Share) listImage(ctx context.Context, d master.Digest) (contents, error
 	return all, nil
 }
 
-// pushAll puts the images that the store keeps, and their documents, where the bucket
-// lacks them.
-func (s *Share) pushAll(ctx context.Context) error {
+// exchange puts what the bucket lacks, and brings the documents that others added.
+func (s *Share) exchange(ctx context.Context) error {
 	decisions, err := s.Decide(ctx)
 	if err != nil {
 		return err
@@ -70,6 +69,15 @@ func (s *Share) pushAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err = s.pushAll(ctx, decisions, there); errors.Is(err, ErrUnreachable) {
+		return err
+	}
+	return errors.Join(err, s.pullDocuments(ctx, there))
+}
+
+// pushAll puts the images that the store keeps, and their documents, where the bucket
+// lacks them.
+func (s *Share) pushAll(ctx context.Context, decisions []images.Decision, there map[master.Digest]contents) error {
 	var all []error
 	for _, decision := range decisions {
 		d, err := master.ParseDigest(decision.Image.Digest)

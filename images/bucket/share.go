@@ -138,7 +138,7 @@ func (s *Share) look(ctx context.Context) error {
 		return err
 	}
 	var all []error
-	for _, step := range []func(context.Context) error{s.mend, s.follow, s.register, s.pushAll, s.pullDocuments, s.seed} {
+	for _, step := range []func(context.Context) error{s.mend, s.follow, s.register, s.exchange, s.seed} {
 		err := step(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
