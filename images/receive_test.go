@@ -106,8 +106,11 @@ func TestReceiveWrong(t *testing.T) {
 	document := func(change func(map[string]any)) func(*images.Incoming) {
 		return func(in *images.Incoming) {
 			var doc map[string]any
-			err := json.Unmarshal(in.Image, &doc)
+			if err := json.Unmarshal(in.Image, &doc); err != nil {
+				t.Fatal(err)
+			}
 			change(doc)
+			var err error
 			if in.Image, err = json.Marshal(doc); err != nil {
 				t.Fatal(err)
 			}

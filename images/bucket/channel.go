@@ -228,7 +228,9 @@ func (s *Share) seedOne(ctx context.Context, c inventory.Channel) error {
 		to, moves = moves[last], moves[:last]
 	}
 	s.mu.Lock()
-	s.seen[c.Name] = s.seen[c.Name] // the bucket has none of it, so that is what was seen
+	if _, ok := s.seen[c.Name]; !ok {
+		s.seen[c.Name] = channels{} // the last look saw that the bucket has none
+	}
 	s.mu.Unlock()
 	err = s.move(ctx, c.Name, to, moves)
 	if errors.Is(err, inventory.ErrConflict) {

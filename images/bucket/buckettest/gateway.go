@@ -124,7 +124,7 @@ func (g *Gateway) serve(socket string) {
 	g.back = &httputil.ReverseProxy{
 		// The signature covers the Host header: it stays as it came.
 		ErrorLog: log.New(io.Discard, "", 0), // of requests that a test cuts
-		Director: func(r *http.Request) { r.URL.Scheme, r.URL.Host = "http", "gateway" },
+		Rewrite:  func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "gateway" },
 		Transport: &http.Transport{DisableCompression: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		}},
