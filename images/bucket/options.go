@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -113,10 +114,17 @@ func readCredentials(file, profile string) (credentials.Value, error) {
 	return value, nil
 }
 
+// answerTime is how long an endpoint may think about a request before it counts as gone.
+const answerTime = 30 * time.Second
+
 func (o Options) transport(secure bool) (*http.Transport, error) {
 	t, err := minio.DefaultTransport(secure)
-	if err != nil || o.CAFile == "" {
-		return t, err
+	if err != nil {
+		return nil, err
+	}
+	t.ResponseHeaderTimeout = answerTime
+	if o.CAFile == "" {
+		return t, nil
 	}
 	if !secure {
 		return nil, &BadOption{"ca_file", "the endpoint is http, which has no certificates"}
