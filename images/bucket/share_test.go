@@ -264,6 +264,37 @@ func TestTwoServers(t *testing.T) {
 	}
 }
 
+// TestRun: what others did is seen when the interval is over, and when somebody wakes it.
+func TestRun(t *testing.T) {
+	g := startGateway(t)
+	a, b := newServer(t, g, "a"), newServer(t, g, "b")
+	ticks, looked := make(chan time.Time), make(chan struct{})
+	b.After = func(d time.Duration) <-chan time.Time {
+		if d != b.Interval {
+			t.Errorf("waits %s, want %s", d, b.Interval)
+		}
+		looked <- struct{}{}
+		return ticks
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	<-looked
+	for i, again := range []func(){func() { ticks <- time.Now() }, b.Wake} {
+		image := a.add(t, disk(t, 1, byte(i)), fmt.Sprint(i))
+		a.point(t, "stable", image)
+		again()
+		<-looked
+		if got := b.channel(t, "stable"); got != image.Digest {
+			t.Errorf("channel at b: %q, want %s", got, image.Digest)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestNothingTwice: what is there is not put again, by whoever.
 func TestNothingTwice(t *testing.T) {
 	g := startGateway(t)
