@@ -18,6 +18,7 @@
 //	tmp/                            imports under way, images that are deleted and still read
 //	lock                            locked by who changes what is there
 //	imports.lock                    locked by each import while it runs, against who removes frames
+//	shared                          where the channels are shared with other servers, if they are
 //
 // The master's data file is no file: its frames are in packs, the rest of it follows from
 // the manifest (master.Layout). Frames are cut by content, so a version stores what
@@ -25,6 +26,8 @@
 // pack (fallocate(2)); on a file system that can't do that the bytes stay until all of the
 // pack can go. (2026-11-28: a file for each frame, as it was for a short time, costs HTTP
 // a fifth of its speed and an import two thirds of its time.)
+//
+// Servers that can't share a folder share a bucket: package bucket.
 //
 // An image appears by one rename after everything in it is on stable storage: a
 // store never shows half an image, and a frame is in no index before its content is there,

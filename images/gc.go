@@ -42,6 +42,15 @@ type Decision struct {
 // all that the caller knows of: an image that none names, no channel points to and no
 // rule keeps is to go.
 func (s *Store) Plan(ctx context.Context, uses []Use, keep Retention) ([]Decision, error) {
+	decisions, err := s.Decide(ctx, uses, keep)
+	if err != nil {
+		return nil, err
+	}
+	return decisions, s.weigh(ctx, decisions)
+}
+
+// Decide is [Store.Plan] without FreesBytes, for which all manifests would be read.
+func (s *Store) Decide(ctx context.Context, uses []Use, keep Retention) ([]Decision, error) {
 	list, err := s.List(ctx)
 	if err != nil {
 		return nil, err
@@ -58,7 +67,7 @@ func (s *Store) Plan(ctx context.Context, uses []Use, keep Retention) ([]Decisio
 		}
 		decisions = append(decisions, Decision{Image: image, Keep: why != "", Why: why})
 	}
-	return decisions, s.weigh(ctx, decisions)
+	return decisions, nil
 }
 
 // reasons are those to keep images, by digest; the strongest each.

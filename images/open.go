@@ -38,6 +38,9 @@ func (m *Master) Close() error {
 // each chunk: one that is damaged on disk is a [*master.PermanentError].
 func (m *Master) Source() master.Source { return chunkSource{m.Data} }
 
+// Frame returns the bytes of chunk i as they are stored, and checks their hash.
+func (m *Master) Frame(i int) ([]byte, error) { return m.Data.readChunk(i) }
+
 // Disk reads the raw disk without unpacking it whole. Close it before the master.
 func (m *Master) Disk() (*master.Disk, error) {
 	return master.NewDisk(m.Manifest, m.Data.readChunk)

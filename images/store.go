@@ -34,6 +34,9 @@ type Store struct {
 	// gets the manifest document and the signatures by key, and returns an
 	// inventory.ErrDenied for what is not to be used. Set it before the store is used.
 	Trust func(document []byte, signatures map[string][]byte) error
+	// Shared, when not nil, moves a channel where other servers see it and, with
+	// [Store.Follow], here. Set it before the store is used.
+	Shared func(ctx context.Context, name string, to inventory.ChannelMove) error
 
 	dir   string
 	now   func() time.Time
