@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -153,9 +154,18 @@ func (w *imageWork) release(ctx context.Context, image inventory.Image, channel 
 		return released, mirrored
 	}
 	if err != nil {
-		return image, fmt.Errorf("%s@%s is stored, and channel %s did not move (--untested moves it without a boot test): %w", image.Name, image.Digest, channel, err)
+		return image, fmt.Errorf("%s@%s is stored, and channel %s did not move%s: %w", image.Name, image.Digest, channel, wayRound(err), err)
 	}
 	return released, nil
+}
+
+// wayRound is what moves a channel in spite of an error.
+func wayRound(err error) string {
+	var step *publish.StepError
+	if errors.As(err, &step) && step.Step == "boot test" {
+		return " (--untested moves it without a boot test)"
+	}
+	return ""
 }
 
 func (w *imageWork) version() string { return w.now().UTC().Format("2006-01-02.150405") }
