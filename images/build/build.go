@@ -127,7 +127,7 @@ func (b *build) make(ctx context.Context) error {
 	s := b.recipe.Source
 	switch {
 	case s != nil && s.OCI != nil:
-		b.steps = 6
+		b.steps = 7
 		return b.oci(ctx)
 	case s != nil && s.Image != nil:
 		b.steps = 3

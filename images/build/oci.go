@@ -235,7 +235,8 @@ func (b *build) checkInit(t *tree) error {
 	return nil
 }
 
-// ociKernel adds the kernel, its modules and the initramfs, as /vmlinuz and /initrd.img.
+// ociKernel adds the kernel, its modules and the initramfs where Debian's packages would put
+// them: in /boot, with links to them in the root.
 func (b *build) ociKernel(ctx context.Context, root string, t *tree) error {
 	kernel, version, err := findKernel(root)
 	if err != nil {
@@ -246,10 +247,15 @@ func (b *build) ociKernel(ctx context.Context, root string, t *tree) error {
 	if err := b.busyboxInitrd(ctx, root, version, ociModules, ociLoad, []File{{Path: "/init", Content: ociInit, Mode: 0o755}}, initrd); err != nil {
 		return fmt.Errorf("make initramfs: %w", err)
 	}
-	if err := t.addFile("vmlinuz", kernel); err != nil {
-		return err
+	for name, from := range map[string]string{"vmlinuz": kernel, "initrd.img": initrd} {
+		at := "boot/" + name + "-" + version
+		link := &entry{kind: tar.TypeSymlink, mode: 0o777, seconds: sourceDate, link: at}
+		if err := errors.Join(t.addFile(at, from), t.add(name, link)); err != nil {
+			return err
+		}
 	}
-	if err := t.addFile("initrd.img", initrd); err != nil {
+	// kmod, which the system has, reads only the binary tables that its own depmod makes.
+	if _, err := b.run(ctx, "depmod", "-b", root, version); err != nil {
 		return err
 	}
 	modules := filepath.Join(root, "lib", "modules")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -73,11 +72,11 @@ func (m Machines) inDir(f func(dir string) error) error {
 // Install implements build.Guest.
 func (m Machines) Install(ctx context.Context, i build.Installation) error {
 	if i.Kind == build.InstallerWindows {
-		return fmt.Errorf("run the installer of Windows: its answer file must lie on a medium of its own, which is not made here: %w", inventory.ErrUnsupported)
+		return fmt.Errorf("run the installer of Windows: it has no drivers for the machine's virtio disk, and was never tried: install it elsewhere and import the disk: %w", inventory.ErrUnsupported)
 	}
 	o := guestrun.InstallOptions{Name: string(i.Kind), Kernel: i.Kernel, Initrd: i.Initrd, ISO: i.ISO, CommandLine: i.CommandLine, SizeBytes: i.SizeBytes,
 		Network: guestrun.NetworkOpen, Stall: installStall, Limit: installLimit, Log: m.Log, Firmware: qemu.FirmwareUEFI,
-		Answers: answers(i), Progress: func(step string) { fmt.Fprintln(writer(i.Log), "==", step) }}
+		Progress: func(step string) { fmt.Fprintln(writer(i.Log), "==", step) }}
 	if i.Firmware == "bios" {
 		o.Firmware = qemu.FirmwareBIOS
 	}
@@ -90,21 +89,17 @@ func (m Machines) Install(ctx context.Context, i build.Installation) error {
 	}
 	return m.inDir(func(dir string) error {
 		o.Dir = dir
+		answers, err := answerDisk(ctx, dir, i)
+		if err != nil {
+			return err
+		}
+		if answers != "" {
+			o.Disks = []string{answers}
+		}
 		raw, err := guestrun.Install(ctx, o)
 		if err != nil {
 			return err
 		}
 		return os.Rename(raw, i.To)
 	})
-}
-
-// answers serves the answer file under the name that the installer asks for.
-func answers(i build.Installation) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /"+i.AnswerName, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(i.Answer) })
-	// Ubuntu's autoinstall is cloud-init's NoCloud over HTTP, which wants these as well.
-	for _, name := range []string{"meta-data", "vendor-data", "network-config"} {
-		mux.HandleFunc("GET /"+name, func(http.ResponseWriter, *http.Request) {})
-	}
-	return mux
 }
