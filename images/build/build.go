@@ -59,6 +59,7 @@ type build struct {
 	raw    string // the raw disk
 	cache  cache
 	inputs Inputs
+	traits master.Traits
 	steps  int // how many there will be
 	index  int
 }
@@ -92,7 +93,7 @@ func Build(ctx context.Context, r Recipe, opts Options, use func(context.Context
 	if err := checkPrivilege(ctx, r); err != nil {
 		return err
 	}
-	b := &build{recipe: r, opts: opts, log: opts.Log}
+	b := &build{recipe: r, opts: opts, log: opts.Log, traits: r.traits()}
 	if b.log == nil {
 		b.log = io.Discard
 	}
@@ -119,7 +120,7 @@ func Build(ctx context.Context, r Recipe, opts Options, use func(context.Context
 		return err
 	}
 	b.step("store", "")
-	return use(ctx, Result{Raw: b.raw, Traits: r.traits(), Inputs: b.inputs})
+	return use(ctx, Result{Raw: b.raw, Traits: b.traits, Inputs: b.inputs})
 }
 
 // make makes the disk by the recipe's source.

@@ -18,6 +18,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	ocilayout "github.com/google/go-containerregistry/pkg/v1/layout"
 
+	"ingot/images/master"
 	"ingot/inventory"
 )
 
@@ -33,7 +34,8 @@ var ociModules = []string{
 const ociLoad = "virtio_pci virtio_blk virtio_scsi sd_mod nvme ahci crc32c_generic ext4"
 
 // oci makes the disk of a container image: its layers, a kernel with its modules, and an
-// initramfs that starts /sbin/init. It needs no privilege.
+// initramfs that starts /sbin/init. It needs no privilege. With cloud-init in it the machine
+// is configured by its seed; without, nobody is there to read one.
 func (b *build) oci(ctx context.Context) error {
 	t, err := newTree(filepath.Join(b.dir, "spool"))
 	if err != nil {
@@ -49,6 +51,9 @@ func (b *build) oci(ctx context.Context) error {
 	}
 	if err := b.checkInit(t); err != nil {
 		return err
+	}
+	if t.has("usr/bin/cloud-init") {
+		b.traits.FirstBoot = master.FirstBootCloudInit
 	}
 	if err := b.ociKernel(ctx, root, t); err != nil {
 		return fmt.Errorf("add kernel: %w", err)
