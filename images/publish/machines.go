@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ingot/hypervisor/qemu"
+	"ingot/images"
 	"ingot/images/build"
 	"ingot/images/guestrun"
 	"ingot/inventory"
@@ -42,6 +43,12 @@ func (m Machines) Customise(ctx context.Context, c build.Customisation) error {
 	}
 	return m.inDir(func(dir string) error {
 		o.Dir = dir
+		if f := images.Format(c.Format); f == images.FormatVMDK || f == images.FormatVHDX { // not what an overlay is made on
+			o.Base, o.Format = filepath.Join(dir, "base.raw"), string(images.FormatRaw)
+			if err := images.ToRaw(ctx, c.Base, f, o.Base); err != nil {
+				return err
+			}
+		}
 		raw, err := guestrun.Customise(ctx, o)
 		if err != nil {
 			return err

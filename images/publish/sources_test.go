@@ -17,6 +17,16 @@ import (
 	"ingot/inventory"
 )
 
+// cacheDir is the cache of downloads that tests share.
+func cacheDir(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs("../../.cache/test/build")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // booter is a publisher with real machines, on the store that INGOT_BOOT_STORE names.
 // Without "debian-12" in INGOT_BOOT_TEST the test is skipped.
 func booter(t *testing.T) *publish.Publisher {
@@ -36,11 +46,7 @@ func booter(t *testing.T) *publish.Publisher {
 		t.Fatal(err)
 	}
 	work := t.TempDir()
-	cache := filepath.Join(work, "cache")
-	if tests := os.Getenv("INGOT_TEST_CACHE"); tests != "" {
-		cache = filepath.Join(tests, "build")
-	}
-	return &publish.Publisher{Store: store, Guest: publish.Machines{Dir: work}, Dir: work, Cache: cache, Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	return &publish.Publisher{Store: store, Guest: publish.Machines{Dir: work}, Dir: work, Cache: cacheDir(t), Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 }
 
 // builtAndBooted builds a recipe, boots it by every firmware it is for, and returns the
