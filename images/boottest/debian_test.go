@@ -121,7 +121,7 @@ func testCustomised(t *testing.T, image inventory.Image, path string) {
 	o := slow(t, image, raw, "secureboot")
 	o.Checks = []Check{
 		{Name: "package", Command: "dpkg-query -W -f '${Status}' ingot-example", Expect: regexp.MustCompile("^install ok installed$")},
-		{Name: "script", Command: "cat /etc/motd", Expect: regexp.MustCompile("^it's a shop\n$")},
+		{Name: "script", Command: "cat /etc/motd", Expect: regexp.MustCompile("^it's a shop$")},
 	}
 	if got := mustTest(t, o); !got.Passed {
 		t.Errorf("the customised image does not pass: %s", got.Problem)
