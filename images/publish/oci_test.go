@@ -81,6 +81,4 @@ checks:
   - {name: hard link, command: "test /opt/one -ef /opt/other && stat -c %%h /opt/one", expect: ^2$}
   - {name: a module by its name, command: modprobe dummy}
   - {name: added file, command: cat /etc/made-by, expect: ^ingot$}
-test:
-  modes: [bios, uefi]
 `

@@ -119,7 +119,7 @@ checks:
   - {name: the page, command: curl -s http://127.0.0.1/, expect: ^a shop$}
   - {name: the keeper, command: id -nG keeper, expect: sudo}
   - {name: tree, command: cat /etc/tree, expect: ^tree v}
-  - {name: no archive of the build's, command: "grep -rl ingot-packages /etc/apt /run", exitCode: 1}
+  - {name: no archive of the build's, command: "ls /run/ingot-packages /etc/apt/sources.list.d/*ingot*", exitCode: 2}
 `
 
 func sha256File(t *testing.T, path string) string {
