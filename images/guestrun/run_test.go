@@ -26,11 +26,12 @@ var (
 	flood = []byte{0xba, 0xf8, 0x03, 0xb0, 'x', 0xee, 0xeb, 0xfd}
 )
 
-// speaks is a program that says a text on the serial port and stops.
+// speaks is a program that says a text on the serial port, again and again: what it says
+// before the console is connected is not heard.
 func speaks(text string) []byte {
-	// mov si, 0x7c12; mov dx, 0x3f8; L: lodsb; test al, al; jz E; out dx, al; jmp L; E: quiet
-	program := []byte{0xbe, 0x12, 0x7c, 0xba, 0xf8, 0x03, 0xac, 0x84, 0xc0, 0x74, 0x03, 0xee, 0xeb, 0xf8}
-	return append(append(program, quiet...), text...)
+	// B: mov si, 0x7c10; mov dx, 0x3f8; L: lodsb; test al, al; jz E; out dx, al; jmp L; E: jmp B
+	program := []byte{0xbe, 0x10, 0x7c, 0xba, 0xf8, 0x03, 0xac, 0x84, 0xc0, 0x74, 0x03, 0xee, 0xeb, 0xf8, 0xeb, 0xf0}
+	return append(program, text...)
 }
 
 // sector is a machine that runs a boot sector.
