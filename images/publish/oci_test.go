@@ -67,12 +67,8 @@ const containerScript = `
 sed -n 's/.*"digest":"\(sha256:[0-9a-f]*\)".*/\1/p' layout/index.json
 `
 
-const containerRecipe = `name: box
-release: bookworm
-components: [main]
-sizeMiB: 2048
-kernelCommandLine: rw console=tty0 console=ttyS0,115200n8
-packages: [linux-image-amd64, busybox-static]
+const containerRecipe = `extends: container
+name: box
 source: {oci: {layout: %q, digest: %q}}
 files: [{path: /etc/made-by, content: ingot}]
 checks:
