@@ -25,13 +25,17 @@ const (
 
 // httpContests: an image's data file from the page cache; the clients drop what comes in
 // the kernel, so that they take little of the machine.
-func httpContests(_ context.Context, b *bench) ([]*contest, error) {
+func httpContests(ctx context.Context, b *bench) ([]*contest, error) {
 	sizeMiB := 1024
 	if b.quick {
 		sizeMiB = 256
 	}
 	dir := filepath.Join(b.scratch, "http")
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(b.scratch, 0o755), randomFile(filepath.Join(dir, "image"), sizeMiB<<20)); err != nil {
+		return nil, err
+	}
+	image, err := storeImage(ctx, dir, filepath.Join(dir, "image"))
+	if err != nil {
 		return nil, err
 	}
 	var out []*contest
@@ -45,14 +49,14 @@ func httpContests(_ context.Context, b *bench) ([]*contest, error) {
 		}
 		c.contestants = []contestant{
 			{"Ingot", func(ctx context.Context) (values, error) {
-				return b.download(ctx, b.oursArgs(dir), oursAt, clients, bytes)
+				return b.download(ctx, b.oursArgs(dir), oursAt, image+"/data", clients, bytes)
 			}},
 			{"nginx, sendfile", func(ctx context.Context) (values, error) {
 				args, err := b.nginxArgs(dir)
 				if err != nil {
 					return nil, err
 				}
-				return b.download(ctx, args, nginxAt, clients, bytes)
+				return b.download(ctx, args, nginxAt, "/image", clients, bytes)
 			}},
 		}
 		out = append(out, c)
@@ -84,13 +88,13 @@ func (b *bench) nginxArgs(dir string) ([]string, error) {
 }
 
 // download starts a server and fetches bytes with each of the clients.
-func (b *bench) download(ctx context.Context, args []string, at string, clients int, bytes int64) (v values, err error) {
+func (b *bench) download(ctx context.Context, args []string, at, path string, clients int, bytes int64) (v values, err error) {
 	s, err := b.start(ctx, listens(at), nil, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-	if _, err := drain(ctx, at, 1); err != nil { // warm up
+	if _, err := drain(ctx, at, path, 1); err != nil { // warm up
 		return nil, err
 	}
 	before, err := s.cpu()
@@ -102,7 +106,7 @@ func (b *bench) download(ctx context.Context, args []string, at string, clients 
 	var fetching errgroup.Group
 	for range clients {
 		fetching.Go(func() error {
-			n, err := drain(ctx, at, bytes)
+			n, err := drain(ctx, at, path, bytes)
 			total.Add(n)
 			return err
 		})
@@ -120,7 +124,7 @@ func (b *bench) download(ctx context.Context, args []string, at string, clients 
 }
 
 // drain asks for the image again and again until it has bytes of it.
-func drain(ctx context.Context, at string, bytes int64) (total int64, err error) {
+func drain(ctx context.Context, at, path string, bytes int64) (total int64, err error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp4", at)
 	if err != nil {
@@ -129,7 +133,7 @@ func drain(ctx context.Context, at string, bytes int64) (total int64, err error)
 	defer conn.Close()
 	r := bufio.NewReader(conn)
 	for total < bytes {
-		if _, err := io.WriteString(conn, "GET /image HTTP/1.1\r\nHost: bench\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: bench\r\n\r\n"); err != nil {
 			return total, err
 		}
 		resp, err := http.ReadResponse(r, nil)

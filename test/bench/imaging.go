@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"ingot/images"
 	"ingot/images/master"
 )
 
@@ -26,6 +27,10 @@ func imagingContests(ctx context.Context, b *bench) ([]*contest, error) {
 	if err := b.makeImage(ctx, dir, sizeMiB<<20, dataMiB<<20); err != nil {
 		return nil, err
 	}
+	image, err := storeImage(ctx, dir, filepath.Join(dir, "image.raw"))
+	if err != nil {
+		return nil, err
+	}
 	base := "http://" + oursAt
 	c := &contest{reference: "no imaging: the data, copied from memory",
 		title:   fmt.Sprintf("Imaging a disk of %.0f GiB with %.1f GiB of data, HTTP to block device", float64(sizeMiB)/1024, float64(dataMiB)/1024),
@@ -38,7 +43,7 @@ func imagingContests(ctx context.Context, b *bench) ([]*contest, error) {
 		{"Ingot", func(ctx context.Context) (values, error) {
 			check := !checked
 			checked = true
-			return b.image(ctx, dir, sizeMiB<<20, check, "", "exec "+self+" write "+base+" $disk")
+			return b.image(ctx, dir, sizeMiB<<20, check, "", "exec "+self+" write "+base+image+" $disk")
 		}},
 		{"curl, zstd -d, dd conv=sparse", func(ctx context.Context) (values, error) {
 			return b.image(ctx, dir, sizeMiB<<20, false, "image.raw.zst", "curl -sf "+base+"/image.raw.zst | zstd -dcq | dd of=$disk bs=1M iflag=fullblock conv=sparse,fsync,notrunc status=none")
@@ -55,7 +60,7 @@ func imagingContests(ctx context.Context, b *bench) ([]*contest, error) {
 	return []*contest{c}, nil
 }
 
-// makeImage writes the disk in all its forms: raw, whole in zstd, block map, master.
+// makeImage writes the disk in the peers' forms: raw, whole in zstd, block map.
 func (b *bench) makeImage(ctx context.Context, dir string, size, data int64) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -72,28 +77,23 @@ func (b *bench) makeImage(ctx context.Context, dir string, size, data int64) err
 			return err
 		}
 	}
-	return makeMaster(ctx, dir, raw, size)
+	return nil
 }
 
-func makeMaster(ctx context.Context, dir, raw string, size int64) error {
-	from, err := os.Open(raw)
+// storeImage imports a raw disk into the store of a folder and returns the path below the
+// server at which it is served.
+func storeImage(ctx context.Context, dir, raw string) (string, error) {
+	store, err := images.NewStore(filepath.Join(dir, storeFolder))
 	if err != nil {
-		return err
+		return "", err
 	}
-	defer from.Close()
-	to, err := os.Create(filepath.Join(dir, "data"))
-	if err != nil {
-		return err
-	}
-	m, err := master.Write(ctx, from, size, to, master.WriteOptions{Traits: master.Traits{SectorBytes: 512, FirstBoot: master.FirstBootNone}})
-	if err = errors.Join(err, to.Close()); err != nil {
-		return err
-	}
-	text, err := m.Document()
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "manifest.json"), text, 0o644)
+	image, err := store.Import(ctx, raw, rawOptions(images.FormatRaw))
+	return "/images/" + image.Digest, err
+}
+
+// rawOptions are of a disk of which nothing is known but its format.
+func rawOptions(format images.Format) images.ImportOptions {
+	return images.ImportOptions{Name: "bench", Format: format, Traits: master.Traits{SectorBytes: 512, FirstBoot: master.FirstBootNone}}
 }
 
 // extentBytes is how much data stands between two holes.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ingot/images"
 	"ingot/images/master"
 	"ingot/inventory"
 	"ingot/pxe/httpboot"
@@ -21,7 +23,7 @@ import (
 
 // parts are what this program does in processes of its own, so that their CPU and memory
 // can be told apart.
-var parts = map[string]func(args []string) error{"serve": serve, "write": write, "copy": copyData}
+var parts = map[string]func(args []string) error{"serve": serve, "write": write, "copy": copyData, "import": importFile, "build": buildImage}
 
 // folder serves a folder's files.
 type folder string
@@ -48,7 +50,26 @@ func serve(args []string) error {
 	}
 	h := httpboot.New(httpboot.Config{})
 	h.Handle("/", http.StripPrefix("/", httpboot.FileHandler(folder(args[1]), nil, nil)))
+	if err := serveStore(h, filepath.Join(args[1], storeFolder)); err != nil {
+		return err
+	}
 	return h.Run(ctx, l)
+}
+
+// storeFolder is the image store in a folder that is served.
+const storeFolder = "store"
+
+// serveStore serves the image store, as ingot serve does, when there is one.
+func serveStore(h *httpboot.Server, dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	store, err := images.NewStore(dir)
+	if err != nil {
+		return err
+	}
+	h.Handle("/images/", store.Handler())
+	return nil
 }
 
 // write BASE DEVICE: what the agent does with a deploy: the manifest and the data of an

@@ -130,6 +130,9 @@ var defaults = map[string]any{
 	"admin.listen": "127.0.0.1:7470", "machine.http_port": 7480, "machine.advertised_http_port": 0, "machine.url": "", "machine.tls_port": 7443, "machine.offer_port": 7444, "machine.netconsole_port": 6666,
 	"log.level": "info", "log.format": "text",
 	"images.signing_key": "", "images.signing_password_file": "", "images.trusted_keys": []string{}, "images.quota": "", "images.keep": 3, "images.grace": 24 * time.Hour, "images.collect": true,
+	"images.bucket.endpoint": "", "images.bucket.name": "", "images.bucket.prefix": "", "images.bucket.region": "us-east-1", "images.bucket.path_style": true,
+	"images.bucket.credentials_file": "", "images.bucket.profile": "default", "images.bucket.ca_file": "", "images.bucket.server_name": "",
+	"images.bucket.interval": time.Minute, "images.bucket.forget_after": 7 * 24 * time.Hour,
 	"limits.silent": lifecycle.DefaultLimits.Silent, "limits.boot": lifecycle.DefaultLimits.Boot, "limits.first_boot": lifecycle.DefaultLimits.FirstBoot,
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ingot/images"
+	"ingot/images/bucket"
 	"ingot/images/build"
 	"ingot/images/master"
 	"ingot/images/publish"
@@ -27,6 +28,7 @@ type imageWork struct {
 	images  *images.Store
 	publish *publish.Publisher
 	store   inventory.Store // nil without a server
+	share   *bucket.Share   // nil for none
 	// gone is told of an image that was removed; nil is allowed.
 	gone func(ctx context.Context, digest string)
 	cfg  Images
