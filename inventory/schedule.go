@@ -14,6 +14,9 @@ type Schedule struct {
 	Running time.Time `json:"running,omitzero"`
 	// Step is what the run under way is doing.
 	Step string `json:"step,omitempty"`
+	// Anew says of the run under way, or due, what befell the one before, which is begun
+	// anew: "killed at build: the server ended". Empty for a run of its own.
+	Anew string `json:"anew,omitempty"`
 	// Log is the name of the newest run's log in the journal.
 	Log string `json:"log,omitempty"`
 	// Last is the last run that came to its end.
@@ -32,4 +35,6 @@ type ScheduleRun struct {
 	// Step and Problem say where and why it failed; Problem is empty for a success.
 	Step    string `json:"step,omitempty"`
 	Problem string `json:"problem,omitempty"`
+	// Anew is the schedule's when the run began.
+	Anew string `json:"anew,omitempty"`
 }

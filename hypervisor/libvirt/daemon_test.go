@@ -31,6 +31,7 @@ type daemon struct {
 	cmd         *exec.Cmd
 	ended       chan struct{}
 	log         *os.File
+	keeper      *keeper
 }
 
 // shared is the daemon of most tests; TestMain ends it.
@@ -121,6 +122,11 @@ func (d *daemon) give(path string) error {
 func (d *daemon) start(ctx context.Context) error {
 	os.Remove(d.socket)
 	var err error
+	if d.keeper == nil {
+		if d.keeper, err = newKeeper(d.dir); err != nil {
+			return err
+		}
+	}
 	if d.log, err = os.OpenFile(filepath.Join(d.dir, "libvirtd.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		return err
 	}
@@ -187,7 +193,7 @@ func (d *daemon) remove() error {
 	if left := d.children(); len(left) > 0 {
 		errs = append(errs, fmt.Errorf("processes %v of the private libvirtd did not end", left))
 	}
-	return errors.Join(append(errs, os.RemoveAll(d.dir))...)
+	return errors.Join(append(errs, d.keeper.end(), os.RemoveAll(d.dir))...)
 }
 
 // children are the processes with the daemon's folder in their command line or environment:

@@ -20,7 +20,8 @@ type Check struct {
 	Command string
 	// ExitCode must be the command's.
 	ExitCode int
-	// Expect must match what it prints, when not nil.
+	// Expect must match what it prints, without line breaks at its end, when not nil:
+	// "^active$" is what systemctl is-active says.
 	Expect *regexp.Regexp
 	// Timeout is a minute when 0.
 	Timeout time.Duration

@@ -95,7 +95,7 @@ func (c Check) probe() probe {
 			return false, "it did not end in time: " + said
 		case r.ExitCode != c.ExitCode:
 			return false, fmt.Sprintf("exit status %d, want %d: %s", r.ExitCode, c.ExitCode, said)
-		case c.Expect != nil && !c.Expect.MatchString(r.Output):
+		case c.Expect != nil && !c.Expect.MatchString(strings.TrimRight(r.Output, "\n")):
 			return false, fmt.Sprintf("the output does not match %q: %s", c.Expect, said)
 		}
 		return true, said

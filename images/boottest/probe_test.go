@@ -41,6 +41,8 @@ func TestJudges(t *testing.T) {
 		{"clock in 1970", clock, 0, "100\n", false, "from this host's"},
 		{"clock of words", clock, 0, "noon\n", false, "not known"},
 		{"own check", expect, 2, "yes", true, "yes"},
+		{"own check, line break", expect, 2, "yes\n", true, "yes"},
+		{"own check, more lines", expect, 2, "yes\nno\n", false, `does not match "^yes$": yes`},
 		{"own check, status", expect, 0, "yes", false, "exit status 0, want 2: yes"},
 		{"own check, output", expect, 2, "no", false, `does not match "^yes$": no`},
 	} {

@@ -30,8 +30,8 @@ func Test(ctx context.Context, o Options) (test inventory.ImageTest, files map[s
 	}
 	began := time.Now()
 	test = inventory.ImageTest{ID: began.UTC().Format("20060102T150405") + "-" + o.Mode, Mode: o.Mode, Started: began.UTC().Truncate(time.Second)}
-	r := &run{o: &o, dir: filepath.Join(o.Dir, test.ID), files: map[string]string{}}
-	if err := r.run(ctx); err != nil {
+	r, err := o.try(ctx, filepath.Join(o.Dir, test.ID))
+	if err != nil {
 		os.Remove(r.dir) // not when files are in it
 		return test, r.files, fmt.Errorf("test image %s on %s: %w", o.Image.Name, o.Mode, err)
 	}
@@ -39,6 +39,21 @@ func Test(ctx context.Context, o Options) (test inventory.ImageTest, files map[s
 	test.Passed, test.Problem = r.problem == "", r.problem
 	o.Log.Info("image tested", "image", o.Image.Name, "mode", o.Mode, "passed", test.Passed, "problem", test.Problem, "seconds", test.Seconds)
 	return test, r.files, nil
+}
+
+// tries is how often a guest is started whose timer came too late for it.
+const tries = 3
+
+// try runs the test.
+func (o *Options) try(ctx context.Context, dir string) (r *run, err error) {
+	for range tries {
+		r = &run{o: o, dir: dir, files: map[string]string{}}
+		if err = r.run(ctx); !errors.Is(err, guestrun.ErrLate) {
+			return r, err
+		}
+		o.Log.Warn("boot again", "image", o.Image.Name, "mode", o.Mode, "err", err)
+	}
+	return r, err
 }
 
 // run is one test under way.

@@ -59,6 +59,7 @@ type build struct {
 	raw    string // the raw disk
 	cache  cache
 	inputs Inputs
+	traits master.Traits
 	steps  int // how many there will be
 	index  int
 }
@@ -92,7 +93,7 @@ func Build(ctx context.Context, r Recipe, opts Options, use func(context.Context
 	if err := checkPrivilege(ctx, r); err != nil {
 		return err
 	}
-	b := &build{recipe: r, opts: opts, log: opts.Log}
+	b := &build{recipe: r, opts: opts, log: opts.Log, traits: r.traits()}
 	if b.log == nil {
 		b.log = io.Discard
 	}
@@ -119,7 +120,7 @@ func Build(ctx context.Context, r Recipe, opts Options, use func(context.Context
 		return err
 	}
 	b.step("store", "")
-	return use(ctx, Result{Raw: b.raw, Traits: r.traits(), Inputs: b.inputs})
+	return use(ctx, Result{Raw: b.raw, Traits: b.traits, Inputs: b.inputs})
 }
 
 // make makes the disk by the recipe's source.
@@ -127,7 +128,7 @@ func (b *build) make(ctx context.Context) error {
 	s := b.recipe.Source
 	switch {
 	case s != nil && s.OCI != nil:
-		b.steps = 6
+		b.steps = 7
 		return b.oci(ctx)
 	case s != nil && s.Image != nil:
 		b.steps = 3

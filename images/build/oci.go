@@ -18,6 +18,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	ocilayout "github.com/google/go-containerregistry/pkg/v1/layout"
 
+	"ingot/images/master"
 	"ingot/inventory"
 )
 
@@ -33,7 +34,8 @@ var ociModules = []string{
 const ociLoad = "virtio_pci virtio_blk virtio_scsi sd_mod nvme ahci crc32c_generic ext4"
 
 // oci makes the disk of a container image: its layers, a kernel with its modules, and an
-// initramfs that starts /sbin/init. It needs no privilege.
+// initramfs that starts /sbin/init. It needs no privilege. With cloud-init in it the machine
+// is configured by its seed; without, nobody is there to read one.
 func (b *build) oci(ctx context.Context) error {
 	t, err := newTree(filepath.Join(b.dir, "spool"))
 	if err != nil {
@@ -49,6 +51,9 @@ func (b *build) oci(ctx context.Context) error {
 	}
 	if err := b.checkInit(t); err != nil {
 		return err
+	}
+	if t.has("usr/bin/cloud-init") {
+		b.traits.FirstBoot = master.FirstBootCloudInit
 	}
 	if err := b.ociKernel(ctx, root, t); err != nil {
 		return fmt.Errorf("add kernel: %w", err)
@@ -235,7 +240,8 @@ func (b *build) checkInit(t *tree) error {
 	return nil
 }
 
-// ociKernel adds the kernel, its modules and the initramfs, as /vmlinuz and /initrd.img.
+// ociKernel adds the kernel, its modules and the initramfs where Debian's packages would put
+// them: in /boot, with links to them in the root.
 func (b *build) ociKernel(ctx context.Context, root string, t *tree) error {
 	kernel, version, err := findKernel(root)
 	if err != nil {
@@ -246,10 +252,15 @@ func (b *build) ociKernel(ctx context.Context, root string, t *tree) error {
 	if err := b.busyboxInitrd(ctx, root, version, ociModules, ociLoad, []File{{Path: "/init", Content: ociInit, Mode: 0o755}}, initrd); err != nil {
 		return fmt.Errorf("make initramfs: %w", err)
 	}
-	if err := t.addFile("vmlinuz", kernel); err != nil {
-		return err
+	for name, from := range map[string]string{"vmlinuz": kernel, "initrd.img": initrd} {
+		at := "boot/" + name + "-" + version
+		link := &entry{kind: tar.TypeSymlink, mode: 0o777, seconds: sourceDate, link: at}
+		if err := errors.Join(t.addFile(at, from), t.add(name, link)); err != nil {
+			return err
+		}
 	}
-	if err := t.addFile("initrd.img", initrd); err != nil {
+	// kmod, which the system has, reads only the binary tables that its own depmod makes.
+	if _, err := b.run(ctx, "depmod", "-b", root, version); err != nil {
 		return err
 	}
 	modules := filepath.Join(root, "lib", "modules")

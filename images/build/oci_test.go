@@ -92,9 +92,12 @@ func TestOCI(t *testing.T) {
 		layer(t, fileEntry("gone/.wh..wh..opq"), fileEntry("gone/new"), fileEntry(".wh.one"), tar.Header{Name: "sbin/tool", Typeflag: tar.TypeReg, Uid: 1000, Gid: 100, Mode: 0o4755}))
 	o := build.Options{Dir: t.TempDir(), Cache: cacheDir(t), Log: logFile(t)}
 	err := build.Build(t.Context(), ociRecipe(t, dir, digest), o, func(ctx context.Context, result build.Result) error {
+		if result.Traits.FirstBoot != "none" {
+			t.Errorf("first boot %q, and nobody in the image reads a seed", result.Traits.FirstBoot)
+		}
 		fs := result.Raw + "?offset=52428800"
 		for command, want := range map[string]string{
-			"ls -p /gone": "/new/", "stat /usr/sbin/tool": "User:  1000   Group:   100", "stat /three": "Links: 2", "cat /etc/made-by": "ingot", "stat /vmlinuz": "Type: regular", "ls -p /lib/modules": "/6.1",
+			"ls -p /gone": "/new/", "stat /usr/sbin/tool": "User:  1000   Group:   100", "stat /three": "Links: 2", "cat /etc/made-by": "ingot", "stat /vmlinuz": `Fast link dest: "boot/vmlinuz-6.1.`, "ls -p /boot": "/initrd.img-6.1.", "ls -p /lib/modules": "/6.1",
 		} {
 			out, err := exec.CommandContext(ctx, "debugfs", "-R", command, fs).CombinedOutput()
 			if err != nil || !strings.Contains(string(out), want) {

@@ -128,7 +128,8 @@ type Services struct {
 type Check struct {
 	Name    string `yaml:"name" json:"name"`
 	Command string `yaml:"command" json:"command"`
-	// Expect is a regular expression (RE2) that must fit the output; empty fits all.
+	// Expect is a regular expression (RE2) that must fit the output, without line breaks at
+	// its end; empty fits all.
 	Expect string `yaml:"expect" json:"expect,omitempty"`
 	// ExitCode is what the command must end with.
 	ExitCode int `yaml:"exitCode" json:"exitCode,omitempty"`

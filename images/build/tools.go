@@ -19,6 +19,7 @@ var tools = []struct{ path, pkg string }{
 	{"mcopy", "mtools"},
 	{"mmd", "mtools"},
 	{"cpio", "cpio"},
+	{"depmod", "kmod"},
 	{"grub-mkimage", "grub-common"},
 	{bootImage, "grub-pc-bin"},
 	{signedGRUB, "grub-efi-amd64-signed"},

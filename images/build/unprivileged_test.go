@@ -65,10 +65,9 @@ func openDir(t *testing.T) string {
 	return dir
 }
 
-// prepare builds as root, and leaves inputs.json and a cache with just them in dir.
-func prepare(t *testing.T, r build.Recipe, dir string) (sum string) {
+// prepare leaves the inputs of a build as inputs.json, and a cache with just them, in dir.
+func prepare(t *testing.T, result build.Result, dir string) {
 	t.Helper()
-	sum, result := hashDisk(t, r, build.Options{Cache: cacheDir(t)})
 	document, err := json.Marshal(result.Inputs)
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +89,6 @@ func prepare(t *testing.T, r build.Recipe, dir string) (sum string) {
 	if err := os.WriteFile(filepath.Join(dir, "inputs.json"), document, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return sum
 }
 
 // buildAsNobody builds from what prepare left, and writes the disk's digest to a file.
@@ -137,7 +135,8 @@ func TestUnprivileged(t *testing.T) {
 		t.Skip("no newuidmap: apt-get install uidmap")
 	}
 	dir := openDir(t)
-	sum := prepare(t, r, dir)
+	sum, result := hashDisk(t, r, build.Options{Cache: cacheDir(t)})
+	prepare(t, result, dir)
 	asNobody(t, "TestUnprivileged", "nobody:1000000:65536\n", dir)
 	checkSum(t, dir, sum)
 }
@@ -155,7 +154,8 @@ func TestUnprivilegedTiny(t *testing.T) {
 	needTools(t)
 	t.Parallel()
 	dir := openDir(t)
-	sum := prepare(t, r, dir)
+	sum, result := firstTiny(t)
+	prepare(t, result, dir)
 	asNobody(t, "TestUnprivilegedTiny", "", dir)
 	checkSum(t, dir, sum)
 }

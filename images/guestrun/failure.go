@@ -19,6 +19,11 @@ type GuestError struct {
 // ErrOff is wrapped by the error of a guest that switched itself off.
 var ErrOff = errors.New("the guest is off")
 
+// ErrLate is wrapped by the error of an emulated guest whose kernel found that its timer
+// does not tick. On a busy host it ticks too late: that is no failure of the guest's, and
+// the next try mostly comes through.
+var ErrLate = errors.New("this host is too busy: the emulated timer came too late for the guest's kernel")
+
 // Unwrap makes errors.Is find [ErrOff].
 func (e *GuestError) Unwrap() error { return e.kind }
 

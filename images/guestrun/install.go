@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"regexp"
 	"time"
@@ -26,8 +25,9 @@ type InstallOptions struct {
 	ISO                         string
 	// InitrdFiles are added to the initrd, by absolute path: "/preseed.cfg".
 	InitrdFiles map[string][]byte
-	// Answers are served to the guest at [ServerURL], on any network; nil for none.
-	Answers http.Handler
+	// Disks are more disks, which the installer may only read, with its answers for
+	// example: paths of raw images.
+	Disks []string
 	// SizeBytes is the disk to install on. Required.
 	SizeBytes int64
 
@@ -90,7 +90,7 @@ func (o *InstallOptions) run(ctx context.Context) (raw string, err error) {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, work.remove()) }()
-	m := Machine{Name: "install-" + o.Name, Dir: o.Dir, SizeBytes: o.SizeBytes, Kernel: o.Kernel, Initrd: o.Initrd, Append: o.CommandLine, Server: o.Answers, CDROM: o.ISO,
+	m := Machine{Name: "install-" + o.Name, Dir: o.Dir, SizeBytes: o.SizeBytes, Kernel: o.Kernel, Initrd: o.Initrd, Append: o.CommandLine, Disks: o.Disks, CDROM: o.ISO,
 		Firmware: o.Firmware, MemoryMiB: o.MemoryMiB, CPUs: o.CPUs, Network: o.Network, Accelerator: o.Accelerator,
 		Stall: o.Stall, Limit: o.Limit, MaxConsoleBytes: 64 << 20, EndAtReset: true, Log: o.Log}
 	if len(o.InitrdFiles) > 0 {

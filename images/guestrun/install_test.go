@@ -31,6 +31,7 @@ func TestInstall(t *testing.T) {
 	if folder == "" || testing.Short() {
 		t.Skip("an installer takes minutes and a mirror: set INGOT_INSTALLER=installed, or a folder, and leave -short out")
 	}
+	t.Parallel()
 	if folder == "installed" {
 		folder = installerFolder
 	}

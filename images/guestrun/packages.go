@@ -84,8 +84,13 @@ func addPackage(ctx context.Context, index *bytes.Buffer, deb, tree string) (int
 	return size, nil
 }
 
-// linkHashed makes a file appear in another place, readable by all, and hashes it.
+// linkHashed makes a file appear in another place, readable by all, and hashes it. Where
+// from is a symbolic link, which an archive of cached packages has, it is the file that it
+// names: a link of a symbolic link is one more, and leads nowhere in the guest.
 func linkHashed(from, to string) (size int64, sum []byte, err error) {
+	if from, err = filepath.EvalSymlinks(from); err != nil {
+		return 0, nil, err
+	}
 	in, err := os.Open(from)
 	if err != nil {
 		return 0, nil, err

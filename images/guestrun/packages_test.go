@@ -27,8 +27,13 @@ func TestPackageDisk(t *testing.T) {
 	if err := packageDisk(t.Context(), folder, filepath.Join(work, "none"), filepath.Join(work, "none.img")); !errors.Is(err, inventory.ErrNotFound) {
 		t.Errorf("an empty folder: %v", err)
 	}
-	if out, err := exec.Command("dpkg-deb", "--root-owner-group", "-b", tree, filepath.Join(folder, "x_1%3a2_all.deb")).CombinedOutput(); err != nil {
+	// A symbolic link into a cache, as a build's archive has.
+	cached := filepath.Join(work, "cached")
+	if out, err := exec.Command("dpkg-deb", "--root-owner-group", "-b", tree, cached).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
+	}
+	if err := os.Symlink(cached, filepath.Join(folder, "x_1%3a2_all.deb")); err != nil {
+		t.Fatal(err)
 	}
 	disk := filepath.Join(work, "disk.img")
 	if err := packageDisk(t.Context(), folder, filepath.Join(work, "tree"), disk); err != nil {
@@ -37,6 +42,9 @@ func TestPackageDisk(t *testing.T) {
 	out, err := exec.Command("debugfs", "-R", "cat /Packages", disk).Output()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if out, err := exec.Command("debugfs", "-R", "stat /x_1%3a2_all.deb", disk).CombinedOutput(); err != nil || !strings.Contains(string(out), "Type: regular") {
+		t.Errorf("the package is no file on the disk: %v: %s", err, out)
 	}
 	for _, want := range []string{"Package: x\n", "Version: 1:2\n", "\n more\nFilename: ./x_1%3a2_all.deb\nSize: ", "\nSHA256: "} {
 		if !strings.Contains(string(out), want) {

@@ -170,6 +170,9 @@ func (g *Guest) watchLimits(stall, limit time.Duration) {
 var (
 	dead     = regexp.MustCompile(`Kernel panic - not syncing[^\n]*|grub rescue>|No bootable device|BdsDxe: No bootable option or device was found|You are in emergency mode`)
 	deadLine = regexp.MustCompile(`Kernel panic - not syncing[^\n]*\n`)
+	// lateTimer is check_timer() of Linux' arch/x86/kernel/apic/io_apic.c, which counts ticks
+	// in a busy loop. Under KVM it does not look.
+	lateTimer = regexp.MustCompile(`IO-APIC \+ timer doesn't work`)
 )
 
 func (g *Guest) watchPanic() {
@@ -179,6 +182,10 @@ func (g *Guest) watchPanic() {
 	}
 	if strings.HasPrefix(said, "Kernel panic") {
 		said = g.restOfLine(said)
+	}
+	if !g.Accelerated && lateTimer.MatchString(said) {
+		g.fail(ErrLate)
+		return
 	}
 	g.failGuest(guestErrorf("the guest stopped with %q", said))
 }

@@ -26,6 +26,14 @@ var (
 	flood = []byte{0xba, 0xf8, 0x03, 0xb0, 'x', 0xee, 0xeb, 0xfd}
 )
 
+// speaks is a program that says a text on the serial port, again and again: what it says
+// before the console is connected is not heard.
+func speaks(text string) []byte {
+	// B: mov si, 0x7c10; mov dx, 0x3f8; L: lodsb; test al, al; jz E; out dx, al; jmp L; E: jmp B
+	program := []byte{0xbe, 0x10, 0x7c, 0xba, 0xf8, 0x03, 0xac, 0x84, 0xc0, 0x74, 0x03, 0xee, 0xeb, 0xf8, 0xeb, 0xf0}
+	return append(program, text...)
+}
+
 // sector is a machine that runs a boot sector.
 func sector(t *testing.T, program []byte) Machine {
 	t.Helper()
@@ -81,8 +89,10 @@ func TestFailures(t *testing.T) {
 	}{
 		{"silent", quiet, func(m *Machine) { m.Stall = 3 * time.Second }, nil, "silent for 3s", true},
 		{"too long", flood, func(m *Machine) { m.Limit, m.MaxConsoleBytes = 3*time.Second, 1<<40 }, nil, "took more than 3s", true},
-		{"floods its console", flood, func(m *Machine) { m.MaxConsoleBytes = 1 << 20 }, nil, "flooded its console: more than 1048576 bytes", true},
+		{"floods its console", flood, func(m *Machine) { m.MaxConsoleBytes = 1 << 16 }, nil, "flooded its console: more than 65536 bytes", true},
 		{"switches itself off", switchOff, nil, nil, "switched itself off", true},
+		{"panics", speaks("Kernel panic - not syncing: no init\r\n"), nil, nil, `stopped with "Kernel panic - not syncing: no init"`, true},
+		{"finds its timer late", speaks("Kernel panic - not syncing: IO-APIC + timer doesn't work!  Boot with apic=debug\r\n"), nil, nil, ErrLate.Error(), false},
 		{"is killed", quiet, nil, func(g *Guest) { syscall.Kill(g.process.PID(), syscall.SIGKILL) }, "signal: killed", false},
 		{"has nothing to boot", nil, func(m *Machine) { m.Base, m.SizeBytes = "", 1<<20 }, nil, `stopped with "No bootable device"`, true},
 	} {
@@ -102,7 +112,7 @@ func TestFailures(t *testing.T) {
 			if _, err := g.Do(t.Context(), Command{Name: "x", Script: "true"}); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Do = %v; want %q", err, tt.want)
 			}
-			if info, err := os.Stat(g.Console()); err != nil || info.Size() > 2<<20 && m.MaxConsoleBytes == 1<<20 {
+			if info, err := os.Stat(g.Console()); err != nil || info.Size() > 2<<20 && m.MaxConsoleBytes == 1<<16 {
 				t.Errorf("console log %v, %v", info, err)
 			}
 		})

@@ -214,13 +214,17 @@ func TestDown(t *testing.T) {
 	}
 	stop()
 	n.pass(time.Minute)
+	const killed = "killed at build: the server ended"
 	_, tick, stop = n.server()
 	done := make(chan bool)
 	go func() { tick(0); close(done) }()
 	<-began
+	if row := n.row("web"); row.Anew != killed || n.logs[row.Log].String() != "begun anew: the run before was "+killed+"\n" {
+		t.Errorf("begun anew: %+v, log %q", row, n.logs[row.Log])
+	}
 	release <- true
 	<-done
-	if row := n.row("web"); !row.Running.IsZero() || row.Failures != 0 || runs != 2 || !row.Due.Equal(time.Date(2026, 11, 29, 2, 0, 0, 0, time.UTC)) {
+	if row := n.row("web"); row.Anew != "" || row.Last.Anew != killed || !row.Running.IsZero() || row.Failures != 0 || runs != 2 || !row.Due.Equal(time.Date(2026, 11, 29, 2, 0, 0, 0, time.UTC)) {
 		t.Errorf("after %d runs: %+v", runs, row)
 	}
 	stop()

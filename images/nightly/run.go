@@ -15,12 +15,13 @@ import (
 func (s *Scheduler) run(ctx context.Context, p Plan) error {
 	began := s.cfg.Now()
 	name := fmt.Sprintf("nightly-%s-%s", p.Name, began.UTC().Format("20060102-150405"))
-	if err := s.begin(ctx, p, began, name); err != nil {
+	anew, err := s.begin(ctx, p, began, name)
+	if err != nil {
 		return err
 	}
 	out := &inventory.ScheduleRun{Began: began}
 	event := inventory.BuildEnded{Schedule: p.Name}
-	result, err := s.work(ctx, p, name, func(step string) {
+	result, err := s.work(ctx, p, name, anew, func(step string) {
 		event.Step = step
 		if err := s.edit(ctx, p.Name, func(row *inventory.Schedule) { row.Step = step }); err != nil && ctx.Err() == nil {
 			s.cfg.Log.Warn("write step", "schedule", p.Name, "err", err)
@@ -39,15 +40,20 @@ func (s *Scheduler) run(ctx context.Context, p Plan) error {
 	return s.end(ctx, p, out, event)
 }
 
-func (s *Scheduler) begin(ctx context.Context, p Plan, began time.Time, log string) error {
+// begin notes that a run is under way, and says what befell the one that it begins anew.
+func (s *Scheduler) begin(ctx context.Context, p Plan, began time.Time, log string) (anew string, err error) {
 	s.mu.Lock()
 	delete(s.now, p.Name)
 	s.mu.Unlock()
-	return s.edit(ctx, p.Name, func(row *inventory.Schedule) { row.Running, row.Step, row.Log = began, "", log })
+	err = s.edit(ctx, p.Name, func(row *inventory.Schedule) {
+		row.Running, row.Step, row.Log = began, "", log
+		anew = row.Anew
+	})
+	return anew, err
 }
 
 // work runs the plan's work under its limit, with its log open.
-func (s *Scheduler) work(ctx context.Context, p Plan, name string, step func(string)) (Result, error) {
+func (s *Scheduler) work(ctx context.Context, p Plan, name, anew string, step func(string)) (Result, error) {
 	log := io.WriteCloser(discard{})
 	if s.cfg.OpenLog != nil {
 		opened, err := s.cfg.OpenLog(name)
@@ -55,6 +61,9 @@ func (s *Scheduler) work(ctx context.Context, p Plan, name string, step func(str
 			return Result{}, fmt.Errorf("open log: %w", err)
 		}
 		log = opened
+	}
+	if anew != "" {
+		fmt.Fprintf(log, "begun anew: the run before was %s\n", anew)
 	}
 	limited, cancel := context.WithTimeout(ctx, p.Limit)
 	defer cancel()
@@ -84,7 +93,8 @@ func (s *Scheduler) end(ctx context.Context, p Plan, run *inventory.ScheduleRun,
 	}
 	return s.cfg.Store.Update(ctx, func(x inventory.Tx) error {
 		err := edit(ctx, x, p.Name, func(row *inventory.Schedule) {
-			row.Running, row.Step, row.Last, row.Due = time.Time{}, "", run, p.Times.Next(s.cfg.Now())
+			run.Anew = row.Anew
+			row.Running, row.Step, row.Anew, row.Last, row.Due = time.Time{}, "", "", run, p.Times.Next(s.cfg.Now())
 			row.Failures++
 			if run.Problem == "" {
 				row.Failures = 0

@@ -1,6 +1,7 @@
 package nightly
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,6 +110,7 @@ func (s *Scheduler) prepare(ctx context.Context) error {
 func (s *Scheduler) anew(row inventory.Schedule, p Plan) inventory.Schedule {
 	now := s.cfg.Now()
 	if !row.Running.IsZero() {
+		row.Anew = fmt.Sprintf("killed at %s: the server ended", cmp.Or(row.Step, "its beginning"))
 		row.Due, row.Running, row.Step = now, time.Time{}, ""
 	}
 	// The times may have been changed: what is far away is reckoned again.

@@ -3,7 +3,6 @@ package publish_test
 import (
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +32,7 @@ func TestBoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	work := t.TempDir()
-	p := &publish.Publisher{Store: store, Guest: publish.Machines{Dir: work}, Dir: work, Cache: filepath.Join(work, "cache"), Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	p := &publish.Publisher{Store: store, Guest: publish.Machines{Dir: work}, Dir: work, Cache: cacheDir(t), Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	for name := range strings.SplitSeq(names, ",") {
 		t.Run(name, func(t *testing.T) {
 			recipe, err := build.EmbeddedRecipe(name)

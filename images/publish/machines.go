@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"time"
 
 	"ingot/hypervisor/qemu"
+	"ingot/images"
 	"ingot/images/build"
 	"ingot/images/guestrun"
 	"ingot/inventory"
@@ -43,6 +43,12 @@ func (m Machines) Customise(ctx context.Context, c build.Customisation) error {
 	}
 	return m.inDir(func(dir string) error {
 		o.Dir = dir
+		if f := images.Format(c.Format); f == images.FormatVMDK || f == images.FormatVHDX { // not what an overlay is made on
+			o.Base, o.Format = filepath.Join(dir, "base.raw"), string(images.FormatRaw)
+			if err := images.ToRaw(ctx, c.Base, f, o.Base); err != nil {
+				return err
+			}
+		}
 		raw, err := guestrun.Customise(ctx, o)
 		if err != nil {
 			return err
@@ -73,11 +79,11 @@ func (m Machines) inDir(f func(dir string) error) error {
 // Install implements build.Guest.
 func (m Machines) Install(ctx context.Context, i build.Installation) error {
 	if i.Kind == build.InstallerWindows {
-		return fmt.Errorf("run the installer of Windows: its answer file must lie on a medium of its own, which is not made here: %w", inventory.ErrUnsupported)
+		return fmt.Errorf("run the installer of Windows: it has no drivers for the machine's virtio disk, and was never tried: install it elsewhere and import the disk: %w", inventory.ErrUnsupported)
 	}
 	o := guestrun.InstallOptions{Name: string(i.Kind), Kernel: i.Kernel, Initrd: i.Initrd, ISO: i.ISO, CommandLine: i.CommandLine, SizeBytes: i.SizeBytes,
 		Network: guestrun.NetworkOpen, Stall: installStall, Limit: installLimit, Log: m.Log, Firmware: qemu.FirmwareUEFI,
-		Answers: answers(i), Progress: func(step string) { fmt.Fprintln(writer(i.Log), "==", step) }}
+		Progress: func(step string) { fmt.Fprintln(writer(i.Log), "==", step) }}
 	if i.Firmware == "bios" {
 		o.Firmware = qemu.FirmwareBIOS
 	}
@@ -90,21 +96,17 @@ func (m Machines) Install(ctx context.Context, i build.Installation) error {
 	}
 	return m.inDir(func(dir string) error {
 		o.Dir = dir
+		answers, err := answerDisk(ctx, dir, i)
+		if err != nil {
+			return err
+		}
+		if answers != "" {
+			o.Disks = []string{answers}
+		}
 		raw, err := guestrun.Install(ctx, o)
 		if err != nil {
 			return err
 		}
 		return os.Rename(raw, i.To)
 	})
-}
-
-// answers serves the answer file under the name that the installer asks for.
-func answers(i build.Installation) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /"+i.AnswerName, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(i.Answer) })
-	// Ubuntu's autoinstall is cloud-init's NoCloud over HTTP, which wants these as well.
-	for _, name := range []string{"meta-data", "vendor-data", "network-config"} {
-		mux.HandleFunc("GET /"+name, func(http.ResponseWriter, *http.Request) {})
-	}
-	return mux
 }

@@ -151,6 +151,9 @@ nightly:
 	f.kill()
 	f.start()
 	f.night(false)
+	if row, err := f.schedule(t.Context()); err != nil || !strings.HasPrefix(row.Last.Anew, "killed at ") {
+		t.Errorf("after the server was killed: %+v, %v", row.Last, err)
+	}
 	f.checkTiny()
 	f.ingot("image", "schedule", "run", "tiny")
 	f.night(true)

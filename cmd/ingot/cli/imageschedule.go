@@ -45,20 +45,30 @@ func scheduleColumns(now time.Time) []column[api.ScheduleRow] {
 			if x.Running.IsZero() {
 				return ""
 			}
-			return fmt.Sprintf("%s for %s", dash(x.Step), age(x.Running, now))
+			return fmt.Sprintf("%s for %s%s", dash(x.Step), age(x.Running, now), anew(x.Anew))
 		}},
 		{"LAST", false, func(x r) string { return lastRun(x, now) }},
 	}
 }
 
 func lastRun(x api.ScheduleRow, now time.Time) string {
-	switch {
-	case x.Last == nil:
+	if x.Last == nil {
 		return ""
-	case x.Last.Problem != "":
-		return fmt.Sprintf("failed at %s %s ago: %s", x.Last.Step, age(x.Last.Ended, now), x.Last.Problem)
-	case x.Last.Unchanged:
-		return fmt.Sprintf("unchanged %s ago", age(x.Last.Ended, now))
 	}
-	return fmt.Sprintf("%s %s ago", shortDigest(x.Last.Digest, false), age(x.Last.Ended, now))
+	what := shortDigest(x.Last.Digest, false)
+	switch {
+	case x.Last.Problem != "":
+		return fmt.Sprintf("failed at %s %s ago: %s%s", x.Last.Step, age(x.Last.Ended, now), x.Last.Problem, anew(x.Last.Anew))
+	case x.Last.Unchanged:
+		what = "unchanged"
+	}
+	return fmt.Sprintf("%s %s ago%s", what, age(x.Last.Ended, now), anew(x.Last.Anew))
+}
+
+// anew tells of the run before one that was begun anew.
+func anew(why string) string {
+	if why == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (begun anew: the run before was %s)", why)
 }
