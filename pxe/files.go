@@ -17,9 +17,10 @@ import (
 	"ingot/pxe/tftp"
 )
 
-// BootSet is the closed set of boot files; an unknown name is fs.ErrNotExist.
+// BootSet are the closed sets of boot files; an unknown set or name is fs.ErrNotExist.
 type BootSet interface {
-	Open(name string) (*os.File, fs.FileInfo, error)
+	// Open opens a file of a set; the set "" is the one that boots begin with now.
+	Open(set, name string) (*os.File, fs.FileInfo, error)
 }
 
 // files serves the boot set and the rendered scripts by TFTP and HTTP alike.
@@ -74,7 +75,7 @@ func (f files) grub(name string, client netip.Addr) (text []byte, ok bool, err e
 }
 
 func (f files) open(name string) (*os.File, fs.FileInfo, error) {
-	file, info, err := f.set.Open(name)
+	file, info, err := f.set.Open(inventory.CutSet(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, inventory.NotFound("boot file", name)
 	}
@@ -112,7 +113,7 @@ var _ io.ReadSeekCloser = (*os.File)(nil)
 
 // Transferred implements tftp.Observer.
 func (f tftpFiles) Transferred(t tftp.Transfer) {
-	f.recorder.SawFile(netboot.FileSeen{MAC: t.MAC, Client: t.Client, BootFile: inventory.BootFile{File: t.Name, Protocol: "tftp",
+	f.recorder.SawFile(netboot.FileSeen{MAC: t.MAC, Client: t.Client, BootFile: inventory.BootFile{File: plainName(t.Name), Protocol: "tftp",
 		Outcome: t.Outcome, Bytes: t.Bytes, TotalBytes: t.TotalBytes, Block: t.Block, Error: errorText(t.Err)}})
 }
 
@@ -122,8 +123,14 @@ func (f httpFiles) Transferred(t httpboot.Transfer) {
 	if t.Range != "" && !strings.HasPrefix(t.Range, "bytes=0-") {
 		return
 	}
-	f.recorder.SawFile(netboot.FileSeen{MAC: t.MAC, Client: t.Client, BootFile: inventory.BootFile{File: t.Name, Protocol: "http",
+	f.recorder.SawFile(netboot.FileSeen{MAC: t.MAC, Client: t.Client, BootFile: inventory.BootFile{File: plainName(t.Name), Protocol: "http",
 		Part: t.Range != "", Outcome: t.Outcome, Bytes: t.Bytes, TotalBytes: t.TotalBytes, Error: errorText(t.Err)}})
+}
+
+// plainName is a file's name without its set: what a timeline tells.
+func plainName(name string) string {
+	_, plain := inventory.CutSet(name)
+	return plain
 }
 
 func errorText(err error) string {
