@@ -88,29 +88,43 @@ func (k *Keeper) Renew(ctx context.Context, o Order, step func(string)) (Renewed
 		return Renewed{}, err
 	}
 	defer unlock()
+	set, err := k.make(ctx, step)
+	if err != nil {
+		return Renewed{}, err
+	}
+	return k.release(ctx, set, o, step)
+}
+
+// Make builds a set when there is none of what there is now, and returns it. It changes
+// nothing for the machines.
+func (k *Keeper) Make(ctx context.Context) (inventory.BootSet, error) {
+	unlock, err := k.Store.Lock()
+	if err != nil {
+		return inventory.BootSet{}, err
+	}
+	defer unlock()
+	return k.make(ctx, func(string) {})
+}
+
+func (k *Keeper) make(ctx context.Context, step func(string)) (inventory.BootSet, error) {
 	step("packages")
 	key, err := k.Builder.Key(ctx)
 	if err != nil {
-		return Renewed{}, err
+		return inventory.BootSet{}, err
 	}
 	id, found, err := k.Store.withKey(key)
 	if err != nil {
-		return Renewed{}, err
+		return inventory.BootSet{}, err
 	}
 	if found {
-		set, err := k.Store.Get(id)
-		if err != nil {
-			return Renewed{}, err
-		}
-		return k.release(ctx, set, o, step)
+		return k.Store.Get(id)
 	}
 	step("build")
 	set, err := k.Store.add(func(out, parts string) error { return k.Builder.Build(ctx, out, parts) })
-	if err != nil {
-		return Renewed{}, err
+	if err == nil {
+		k.Log.Info("boot set built", "set", set.ID, "kernel", set.Kernel)
 	}
-	k.Log.Info("boot set built", "set", set.ID, "kernel", set.Kernel)
-	return k.release(ctx, set, o, step)
+	return set, err
 }
 
 // release tests and promotes a set, where that is still to be done.
