@@ -113,7 +113,7 @@ var _ io.ReadSeekCloser = (*os.File)(nil)
 
 // Transferred implements tftp.Observer.
 func (f tftpFiles) Transferred(t tftp.Transfer) {
-	f.recorder.SawFile(netboot.FileSeen{MAC: t.MAC, Client: t.Client, BootFile: inventory.BootFile{File: plainName(t.Name), Protocol: "tftp",
+	f.recorder.SawFile(netboot.FileSeen{MAC: t.MAC, Client: t.Client, BootFile: inventory.BootFile{File: plainName(t.Name, t.Outcome), Protocol: "tftp",
 		Outcome: t.Outcome, Bytes: t.Bytes, TotalBytes: t.TotalBytes, Block: t.Block, Error: errorText(t.Err)}})
 }
 
@@ -123,12 +123,16 @@ func (f httpFiles) Transferred(t httpboot.Transfer) {
 	if t.Range != "" && !strings.HasPrefix(t.Range, "bytes=0-") {
 		return
 	}
-	f.recorder.SawFile(netboot.FileSeen{MAC: t.MAC, Client: t.Client, BootFile: inventory.BootFile{File: plainName(t.Name), Protocol: "http",
+	f.recorder.SawFile(netboot.FileSeen{MAC: t.MAC, Client: t.Client, BootFile: inventory.BootFile{File: plainName(t.Name, t.Outcome), Protocol: "http",
 		Part: t.Range != "", Outcome: t.Outcome, Bytes: t.Bytes, TotalBytes: t.TotalBytes, Error: errorText(t.Err)}})
 }
 
-// plainName is a file's name without its set: what a timeline tells.
-func plainName(name string) string {
+// plainName is what a timeline tells: a file's name without its set, unless the set may be
+// what is not there.
+func plainName(name string, outcome inventory.FileOutcome) string {
+	if outcome == inventory.FileNotFound {
+		return name
+	}
 	_, plain := inventory.CutSet(name)
 	return plain
 }

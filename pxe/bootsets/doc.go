@@ -5,11 +5,12 @@
 // A directory has
 //
 //	sets/ID/           a set: its files, manifest.json (see package bootfiles), record.json
+//	sets/ID/test/MODE/ console log, screenshot and server log of its newest boot test
 //	sets/ID/served     touched when a machine was given a file of it
 //	current            a link to the set that boots begin with, moved by rename
 //	lock               held by who builds, tests or moves
 //	part-HASH          compressed modules, for the next build
-//	test/              the boot test under way
+//	test/              the rack of the boot test under way
 //
 // Scripts name the set in the paths of kernel and first stage and on the kernel's command
 // line, so a machine in the middle of a boot gets the files of the set that it began with,

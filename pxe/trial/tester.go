@@ -33,9 +33,6 @@ type Tester struct {
 	// Dir is where the rack under test stands; what is left there of a test that was
 	// killed is taken down first. Required.
 	Dir string
-	// Evidence is where console log, screenshot and server log of a set's last tests are
-	// kept, by set and mode. Required.
-	Evidence string
 	// Program is ingot itself.
 	Program string
 	// Limit is DefaultLimit when 0.
@@ -44,7 +41,8 @@ type Tester struct {
 	Log   *slog.Logger
 }
 
-// Test boots the set in dir. What the set does wrong is in the test, an error is this
+// Test boots the set in dir, and keeps console log, screenshot and the server's log there,
+// in the folder test. What the set does wrong is in the test, an error is this
 // host's: inventory.ErrUnsupported where it can't test at all, and what lab.Up says.
 func (t *Tester) Test(ctx context.Context, set inventory.BootSet, dir, mode string) (inventory.BootSetTest, error) {
 	if os.Geteuid() != 0 {
@@ -55,7 +53,7 @@ func (t *Tester) Test(ctx context.Context, set inventory.BootSet, dir, mode stri
 		return out, err
 	}
 	began := t.Now()
-	r := &run{tester: t, set: set, mode: mode, dir: filepath.Join(t.Dir, mode), evidence: filepath.Join(t.Evidence, set.ID, mode)}
+	r := &run{tester: t, set: set, mode: mode, dir: filepath.Join(t.Dir, mode), evidence: filepath.Join(dir, "test", mode)}
 	err := r.run(ctx, dir)
 	var missing *qemu.MissingError
 	if errors.As(err, &missing) && filepath.IsAbs(missing.File) {

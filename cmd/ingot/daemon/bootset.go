@@ -36,11 +36,14 @@ func (b bootFiles) current() string {
 }
 
 // openSets opens the sets of boot files.
-func (d *Daemon) openSets(context.Context) error {
+func (d *Daemon) openSets(ctx context.Context) error {
 	work, err := openBootWork(BootFiles{Data: d.cfg.Data, Mirror: d.cfg.BootEnvironment.Mirror, Suite: d.cfg.BootEnvironment.Suite,
 		Modes: d.cfg.BootEnvironment.Modes, Log: d.log.With("component", "bootsets")}, d.now)
 	if err != nil {
 		return err
+	}
+	if err := work.sweep(ctx); err != nil {
+		d.log.Warn("clear up", "err", err)
 	}
 	work.Keeper.Tell, work.Keeper.Machines = d.tell, d.bootSetMachines
 	d.sets = work
@@ -147,22 +150,22 @@ func (b *builder) Build(ctx context.Context, out, parts string) error {
 	return err
 }
 
-// openKeeper opens the sets of a data directory with what renews them.
-func openKeeper(b BootFiles, now func() time.Time) (*bootsets.Keeper, *builder, error) {
+// openBootWork opens the sets of a data directory with what renews them.
+func openBootWork(b BootFiles, now func() time.Time) (*bootWork, error) {
 	store, err := bootsets.Open(filepath.Join(b.Data, "boot"), now)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return nil, nil, fmt.Errorf("find this program for boot tests: %w", err)
+		return nil, fmt.Errorf("find this program for boot tests: %w", err)
 	}
 	if len(b.Modes) == 0 {
 		b.Modes = trial.Modes
 	}
 	made := &builder{files: b}
-	tester := &trial.Tester{Dir: filepath.Join(b.Data, "boot", "test"), Evidence: filepath.Join(b.Data, "boot", "evidence"), Program: self, Now: now, Log: b.Log}
-	return &bootsets.Keeper{Store: store, Builder: made, Tester: tester, Modes: b.Modes, Log: b.Log}, made, nil
+	tester := &trial.Tester{Dir: filepath.Join(b.Data, "boot", "test"), Program: self, Now: now, Log: b.Log}
+	return &bootWork{&bootsets.Keeper{Store: store, Builder: made, Tester: tester, Modes: b.Modes, Log: b.Log}, made, tester}, nil
 }
 
 func (b BootFiles) root(ctx context.Context) (string, error) {
@@ -214,10 +217,11 @@ func AgentMedia(ctx context.Context, b BootFiles, out string, args []string, usb
 }
 
 func mediumSet(ctx context.Context, b BootFiles) (*bootfiles.Set, string, error) {
-	k, made, err := openKeeper(b, time.Now)
+	w, err := openBootWork(b, time.Now)
 	if err != nil {
 		return nil, "", err
 	}
+	k := w.Keeper
 	id, err := k.Store.Current()
 	if err == nil && b.Root == "" && b.Agent == "" && !b.Refresh {
 		root, err := b.root(ctx) // has the loaders of media
@@ -235,7 +239,7 @@ func mediumSet(ctx context.Context, b BootFiles) (*bootfiles.Set, string, error)
 		return nil, "", err
 	}
 	set, err := k.Store.Set(row.ID)
-	return set, made.recipe.Root, err
+	return set, w.builder.recipe.Root, err
 }
 
 // AgentKernelArgs are the kernel arguments that lead an agent booted from media to the

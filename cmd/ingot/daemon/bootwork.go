@@ -11,17 +11,26 @@ import (
 	"ingot/inventory"
 	"ingot/inventory/api"
 	"ingot/pxe/bootsets"
+	"ingot/pxe/trial"
 )
 
 // bootWork implements rest.BootSets, with a server and without one.
 type bootWork struct {
 	Keeper  *bootsets.Keeper
 	builder *builder
+	tester  *trial.Tester
 }
 
-func openBootWork(b BootFiles, now func() time.Time) (*bootWork, error) {
-	k, made, err := openKeeper(b, now)
-	return &bootWork{k, made}, err
+// sweep takes down what a boot test left that was killed, unless one is under way.
+func (w *bootWork) sweep(ctx context.Context) error {
+	unlock, err := w.Keeper.Store.Lock()
+	if errors.Is(err, inventory.ErrBusy) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(w.tester.Sweep(ctx), unlock())
 }
 
 // LocalBootSets works on the boot sets of a data directory without a server; a server that
