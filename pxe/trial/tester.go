@@ -52,9 +52,13 @@ func (t *Tester) Test(ctx context.Context, set inventory.BootSet, dir, mode stri
 	if err := t.Sweep(ctx); err != nil {
 		return out, err
 	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return out, err
+	}
 	began := t.Now()
 	r := &run{tester: t, set: set, mode: mode, dir: filepath.Join(t.Dir, mode), evidence: filepath.Join(dir, "test", mode)}
-	err := r.run(ctx, dir)
+	err = r.run(ctx, dir)
 	var missing *qemu.MissingError
 	if errors.As(err, &missing) && filepath.IsAbs(missing.File) {
 		out.Skipped = missing.Error()
