@@ -113,8 +113,7 @@ var _ io.ReadSeekCloser = (*os.File)(nil)
 
 // Transferred implements tftp.Observer.
 func (f tftpFiles) Transferred(t tftp.Transfer) {
-	f.recorder.SawFile(netboot.FileSeen{MAC: t.MAC, Client: t.Client, BootFile: inventory.BootFile{File: plainName(t.Name, t.Outcome), Protocol: "tftp",
-		Outcome: t.Outcome, Bytes: t.Bytes, TotalBytes: t.TotalBytes, Block: t.Block, Error: errorText(t.Err)}})
+	f.saw(t.MAC, t.Client, t.Name, inventory.BootFile{Protocol: "tftp", Outcome: t.Outcome, Bytes: t.Bytes, TotalBytes: t.TotalBytes, Block: t.Block, Error: errorText(t.Err)})
 }
 
 // Transferred implements httpboot.Observer. A range that is not the first is part of a
@@ -123,18 +122,17 @@ func (f httpFiles) Transferred(t httpboot.Transfer) {
 	if t.Range != "" && !strings.HasPrefix(t.Range, "bytes=0-") {
 		return
 	}
-	f.recorder.SawFile(netboot.FileSeen{MAC: t.MAC, Client: t.Client, BootFile: inventory.BootFile{File: plainName(t.Name, t.Outcome), Protocol: "http",
-		Part: t.Range != "", Outcome: t.Outcome, Bytes: t.Bytes, TotalBytes: t.TotalBytes, Error: errorText(t.Err)}})
+	f.saw(t.MAC, t.Client, t.Name, inventory.BootFile{Protocol: "http", Part: t.Range != "", Outcome: t.Outcome, Bytes: t.Bytes, TotalBytes: t.TotalBytes, Error: errorText(t.Err)})
 }
 
-// plainName is what a timeline tells: a file's name without its set, unless the set may be
-// what is not there.
-func plainName(name string, outcome inventory.FileOutcome) string {
-	if outcome == inventory.FileNotFound {
-		return name
+// saw tells of a transfer, by the file's name without its set, unless the set may be what
+// is not there.
+func (f files) saw(mac inventory.MAC, client netip.Addr, name string, b inventory.BootFile) {
+	b.File = name
+	if b.Outcome != inventory.FileNotFound {
+		b.Set, b.File = inventory.CutSet(name)
 	}
-	_, plain := inventory.CutSet(name)
-	return plain
+	f.recorder.SawFile(netboot.FileSeen{MAC: mac, Client: client, BootFile: b})
 }
 
 func errorText(err error) string {

@@ -57,7 +57,7 @@ func setup(env *testscript.Env) error {
 	admin := fmt.Sprintf("127.0.0.1:%d", ports[0])
 	for name, value := range map[string]string{
 		"INGOT_SERVER": "http://" + admin, "INGOT_TOKEN_FILE": filepath.Join(env.WorkDir, "data", "admin.token"),
-		"BIN":       filepath.Dir(ingot), // with nothing but our own programs
+		"BIN":        filepath.Dir(ingot), // with nothing but our own programs
 		"INGOT_LAB":  filepath.Join(env.WorkDir, "lab"),
 		"INGOT_DATA": filepath.Join(env.WorkDir, "data"), "INGOT_DHCP": "off", "INGOT_LOCAL_HOST": "false", "INGOT_ADMIN_LISTEN": admin,
 		"INGOT_MACHINE_HTTP_PORT": strconv.Itoa(ports[1]), "INGOT_MACHINE_TLS_PORT": strconv.Itoa(ports[2]),

@@ -170,7 +170,7 @@ func (s *Server) admit(ctx context.Context, x inventory.Tx, m *inventory.Machine
 	if !fresh {
 		return nil
 	}
-	return s.event(ctx, x, m, inventory.AgentUp{Boot: h.Boot, Address: from, Kernel: h.Kernel, Version: h.Version})
+	return s.event(ctx, x, m, inventory.AgentUp{Boot: h.Boot, Address: from, Kernel: h.Kernel, Version: h.Version, BootSet: h.BootSet})
 }
 
 func (s *Server) event(ctx context.Context, x inventory.Tx, m *inventory.Machine, p inventory.Payload) error {

@@ -37,7 +37,10 @@ func newWorkshop(t *testing.T, dir string, c *clock) *workshop {
 	t.Helper()
 	w := &workshop{t: t, clock: c, packages: "one", broken: map[string]string{}, skipped: map[string]string{}}
 	w.Keeper = &Keeper{Store: openStore(t, dir, c), Builder: w, Tester: w, Modes: []string{"bios", "uefi"}, Log: slog.New(slog.DiscardHandler),
-		Tell: func(_ context.Context, p inventory.Payload) error { w.events = append(w.events, p.String()); return nil }}
+		Tell: func(_ context.Context, p inventory.Payload) error {
+			w.events = append(w.events, p.String())
+			return nil
+		}}
 	return w
 }
 

@@ -357,6 +357,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return ended(ctx, d.table.Follow(ctx, d.store, seq)) })
 	g.Go(func() error { return ended(ctx, d.mark.follow(ctx, d.store, seq)) })
+	g.Go(func() error { return d.suspect(ctx, seq) })
 	g.Go(func() error { return d.lifecycle.Run(ctx) })
 	g.Go(func() error { return d.guests.run(ctx) })
 	g.Go(func() error { return d.offers.run(ctx) })
