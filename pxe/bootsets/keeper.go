@@ -45,8 +45,7 @@ type Keeper struct {
 type Order struct {
 	// Untested promotes without a boot test.
 	Untested bool
-	// Scheduled leaves alone what a person rolled back, and tests a current set that was
-	// never tested.
+	// Scheduled leaves alone what a person rolled back.
 	Scheduled bool
 	// Why is for the timeline.
 	Why string
@@ -79,8 +78,8 @@ func (e *FailedError) Error() string {
 	return fmt.Sprintf("boot set %s (kernel %s) failed its boot test (%s); %s", e.Set.ID, e.Set.Kernel, e.Set.Problem(), rest)
 }
 
-// Renew builds a set when what it is made from has changed, tests and promotes it. Step is
-// told what begins. Work that was cut short is taken up by the next Renew. Another one under
+// Renew builds a set when what it is made from has changed, tests and promotes it; a current
+// set that was never tested is tested. Step is told what begins. Work that was cut short is taken up by the next Renew. Another one under
 // way is inventory.ErrBusy; a test that failed is a *FailedError.
 func (k *Keeper) Renew(ctx context.Context, o Order, step func(string)) (Renewed, error) {
 	unlock, err := k.Store.Lock()
@@ -131,7 +130,7 @@ func (k *Keeper) make(ctx context.Context, step func(string)) (inventory.BootSet
 func (k *Keeper) release(ctx context.Context, set inventory.BootSet, o Order, step func(string)) (Renewed, error) {
 	current := set.State == inventory.BootSetCurrent
 	switch {
-	case current && (set.Tested() || o.Untested || !o.Scheduled):
+	case current && (set.Tested() || o.Untested):
 		return Renewed{Set: set, Unchanged: true}, nil
 	case o.Scheduled && set.State == inventory.BootSetWithdrawn:
 		note := fmt.Sprintf("set %s is what Debian's packages make, and it was rolled back on %s: `ingot agent test %s --promote` takes it again",

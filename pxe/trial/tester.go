@@ -46,7 +46,7 @@ type Tester struct {
 // host's: inventory.ErrUnsupported where it can't test at all, and what lab.Up says.
 func (t *Tester) Test(ctx context.Context, set inventory.BootSet, dir, mode string) (inventory.BootSetTest, error) {
 	if os.Geteuid() != 0 {
-		return inventory.BootSetTest{}, fmt.Errorf("a boot test needs root, for its network: %w", inventory.ErrUnsupported)
+		return inventory.BootSetTest{}, fmt.Errorf("a boot test needs root, for its network: run it with sudo, or do without the test (--untested): %w", inventory.ErrUnsupported)
 	}
 	out := inventory.BootSetTest{Mode: mode, Started: t.Now().UTC().Truncate(time.Second)}
 	if err := t.Sweep(ctx); err != nil {
