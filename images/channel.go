@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"ingot/images/master"
 	"ingot/inventory"
 )
 
@@ -78,7 +79,8 @@ func (s *Store) channelDigest(ref inventory.ImageRef) (string, error) {
 }
 
 // MoveChannel points NAME:CHANNEL to a stored image of that name, and writes down why.
-// Moving it to where it points changes nothing.
+// Moving it to where it points changes nothing. Channels that are shared elsewhere move
+// there first ([Store.Shared]); without a way to there it is inventory.ErrConflict.
 func (s *Store) MoveChannel(ctx context.Context, name, channel, digest, why string) (inventory.Channel, error) {
 	ref := inventory.ImageRef{Name: name, Channel: channel}
 	if err := errors.Join(inventory.CheckImageName(name), inventory.CheckName(channel)); err != nil {
@@ -88,22 +90,31 @@ func (s *Store) MoveChannel(ctx context.Context, name, channel, digest, why stri
 	if err != nil {
 		return inventory.Channel{}, err
 	}
+	to := point{inventory.Channel{Name: name, Channel: channel, Digest: digest, Moved: s.now().UTC()}, why}
+	if s.Shared != nil {
+		return s.moveShared(ctx, d, to)
+	}
 	var moved inventory.Channel
 	err = s.locked(ctx, func() error {
-		image, err := readImage(s.blob(d))
-		if errors.Is(err, fs.ErrNotExist) || err == nil && image.Name != name {
-			return inventory.NotFound("image", name+"@"+digest)
-		}
-		if err != nil {
+		if err := errors.Join(s.checkPoint(d, name), s.checkUnshared()); err != nil {
 			return err
 		}
-		moved, err = s.move(point{inventory.Channel{Name: name, Channel: channel, Digest: digest, Moved: s.now().UTC()}, why})
-		if err != nil {
-			return fmt.Errorf("move channel %s: %w", ref, err)
-		}
-		return nil
+		moved, err = s.move(to)
+		return err
 	})
-	return moved, err
+	if err != nil {
+		return moved, fmt.Errorf("move channel %s: %w", ref, err)
+	}
+	return moved, nil
+}
+
+// checkPoint errors with inventory.ErrNotFound unless an image of the name is there.
+func (s *Store) checkPoint(d master.Digest, name string) error {
+	image, err := readImage(s.blob(d))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && image.Name != name {
+		return inventory.NotFound("image", name+"@"+d.String())
+	}
+	return err
 }
 
 // move writes the channel first: it is the truth. When the machine stops before the

@@ -1,62 +1,77 @@
 package images
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"ingot/images/master"
 )
-
-// chunks is the folder of the frames that images are made of, each under the digest of
-// its bytes: what several images share is there once.
-func (s *Store) chunks() string { return filepath.Join(s.dir, "chunks", "sha256") }
-
-func (s *Store) chunk(d master.Digest) string {
-	name := d.Hex()
-	return filepath.Join(s.chunks(), name[:2], name)
-}
-
-// makeChunkFolders makes the 256 folders, so that no import has to.
-func (s *Store) makeChunkFolders() error {
-	for i := range 256 {
-		if err := os.MkdirAll(filepath.Join(s.chunks(), hex.EncodeToString([]byte{byte(i)})), 0o755); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // chunkProblem is an error about one chunk on disk, with what to do.
 func chunkProblem(i int, c master.Chunk, problem string) error {
 	return fmt.Errorf("chunk %d (%s, at %d of the disk) %s: import or build the image again, that mends it", i, c.FrameSHA256, c.Offset, problem)
 }
 
-// openChunk opens a frame's file and checks its length.
-func (s *Store) openChunk(i int, c master.Chunk) (*os.File, error) {
-	f, err := os.Open(s.chunk(c.FrameSHA256))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, chunkProblem(i, c, "is missing")
+// places finds where a manifest's frames are, in which generation of the index. What is
+// gone or cut short is an error; nothing is read.
+func (s *Store) places(m *master.Manifest) (generation int, found []location, err error) {
+	for _, read := range []func() (*packIndex, error){s.frameIndex, s.reloadIndex} {
+		var index *packIndex
+		if index, err = read(); err != nil {
+			return 0, nil, err
+		}
+		if found, err = index.find(m); err == nil {
+			err = s.checkPacks(m, found)
+		}
+		if err == nil {
+			return index.generation, found, nil
+		}
 	}
-	if err != nil {
-		return nil, err
+	return 0, nil, err
+}
+
+// find returns the locations of all chunks.
+func (x *packIndex) find(m *master.Manifest) ([]location, error) {
+	found := make([]location, len(m.Chunks))
+	for i, c := range m.Chunks {
+		p, ok := x.where[c.FrameSHA256]
+		if !ok || p.length != c.FileLength {
+			return nil, chunkProblem(i, c, "is missing")
+		}
+		found[i] = p
 	}
-	info, err := f.Stat()
-	if err == nil && info.Size() != c.FileLength {
-		err = chunkProblem(i, c, fmt.Sprintf("has %d bytes, want %d", info.Size(), c.FileLength))
+	return found, nil
+}
+
+// checkPacks looks at each pack's file once.
+func (s *Store) checkPacks(m *master.Manifest, found []location) error {
+	sizes := map[int]int64{}
+	for i, p := range found {
+		size, ok := sizes[p.pack]
+		if !ok {
+			info, err := os.Stat(s.packFile(p.pack, packDataSuffix))
+			if errors.Is(err, fs.ErrNotExist) {
+				return chunkProblem(i, m.Chunks[i], "is missing")
+			}
+			if err != nil {
+				return err
+			}
+			size = info.Size()
+			sizes[p.pack] = size
+		}
+		if p.offset+p.length > size {
+			return chunkProblem(i, m.Chunks[i], fmt.Sprintf("is at %d of %s, which has %d bytes", p.offset, s.packFile(p.pack, packDataSuffix), size))
+		}
 	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
+	return nil
 }
 
 // readChunk returns a frame and checks its hash.
-func (s *Store) readChunk(i int, c master.Chunk) ([]byte, error) {
-	frame, err := os.ReadFile(s.chunk(c.FrameSHA256))
+func (d *Data) readChunk(i int) ([]byte, error) {
+	c := d.manifest.Chunks[i]
+	frame, err := d.store.readPlace(d.places[i])
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, chunkProblem(i, c, "is missing")
@@ -66,20 +81,4 @@ func (s *Store) readChunk(i int, c master.Chunk) ([]byte, error) {
 		return nil, chunkProblem(i, c, "is damaged: its bytes have another SHA-256")
 	}
 	return frame, nil
-}
-
-// checkChunks finds chunks that are gone or cut short without reading them.
-func (s *Store) checkChunks(m *master.Manifest) error {
-	for i, c := range m.Chunks {
-		info, err := os.Stat(s.chunk(c.FrameSHA256))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return chunkProblem(i, c, "is missing")
-		case err != nil:
-			return err
-		case info.Size() != c.FileLength:
-			return chunkProblem(i, c, fmt.Sprintf("has %d bytes, want %d", info.Size(), c.FileLength))
-		}
-	}
-	return nil
 }

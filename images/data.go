@@ -11,12 +11,17 @@ import (
 	"ingot/images/master"
 )
 
-// Data is the data file of a master, put together from its chunks: no file holds it. It
+// Data is the data file of a master, put together from the packs that hold its chunks. It
 // is safe for many goroutines.
 type Data struct {
 	store    *Store
 	manifest *master.Manifest
 	layout   *master.Layout
+	// places is where each chunk's frame is, by index; runs is the same for reading in
+	// order.
+	generation int
+	places     []location
+	runs       []run
 }
 
 // Size is the size of the data file.
@@ -35,13 +40,15 @@ func (d *Data) ReadAt(p []byte, offset int64) (int, error) {
 // reader reads from an offset on.
 func (d *Data) reader(offset int64) *dataReader { return &dataReader{data: d, at: offset} }
 
-// dataReader reads a data file in order. It keeps one part open.
+// dataReader reads a data file in order. It keeps one pack open.
 type dataReader struct {
 	data *Data
 	at   int64
-	// part is what is open: a chunk's file or computed bytes, read up to at.
-	part    master.Part
+	// run is what is open, read up to at: in a pack's file, or computed bytes.
+	run     run
 	content io.ReadSeeker
+	pack    *os.File
+	number  int // of the pack
 }
 
 // Seek implements io.Seeker, for http.ServeContent.
@@ -55,44 +62,55 @@ func (r *dataReader) Seek(offset int64, whence int) (int64, error) {
 	if offset < 0 {
 		return r.at, fmt.Errorf("seek to %d of the image data", offset)
 	}
-	r.at = offset
-	return offset, r.Close()
+	r.at, r.content = offset, nil
+	return offset, nil
 }
 
-// Close closes the part that is open.
+// Close closes the pack that is open.
 func (r *dataReader) Close() error {
-	f, ok := r.content.(*os.File)
-	r.content = nil
-	if !ok {
+	f := r.pack
+	r.content, r.pack = nil, nil
+	if f == nil {
 		return nil
 	}
 	return f.Close()
 }
 
-// open opens the part at r.at; io.EOF behind the last one.
+// open opens the run at r.at; io.EOF behind the last one.
 func (r *dataReader) open() error {
-	if r.content != nil && r.at < r.part.End() {
+	if r.content != nil && r.at < r.run.end() {
 		return nil
 	}
-	if err := r.Close(); err != nil {
-		return err
-	}
-	part, ok := r.data.layout.At(r.at)
+	next, ok := findRun(r.data.runs, r.at)
 	if !ok {
 		return io.EOF
 	}
-	r.part = part
-	if part.Chunk < 0 {
-		r.content = bytes.NewReader(r.data.layout.Computed(part))
-	} else {
-		f, err := r.data.store.openChunk(part.Chunk, r.data.manifest.Chunks[part.Chunk])
+	if err := r.enter(next); err != nil {
+		return err
+	}
+	r.run = next
+	_, err := r.content.Seek(next.packAt+r.at-next.offset, io.SeekStart)
+	return err
+}
+
+// enter opens what a run is in, unless it is open.
+func (r *dataReader) enter(next run) error {
+	if next.pack == 0 {
+		r.content = bytes.NewReader(r.data.layout.Computed(next.part))
+		return nil
+	}
+	if r.pack == nil || r.number != next.pack {
+		if err := r.Close(); err != nil {
+			return err
+		}
+		f, err := os.Open(r.data.store.packFile(next.pack, packDataSuffix))
 		if err != nil {
 			return err
 		}
-		r.content = f
+		r.pack, r.number = f, next.pack
 	}
-	_, err := r.content.Seek(r.at-part.Offset, io.SeekStart)
-	return err
+	r.content = r.pack
+	return nil
 }
 
 // Read implements io.Reader.
@@ -100,9 +118,9 @@ func (r *dataReader) Read(p []byte) (int, error) {
 	if err := r.open(); err != nil || len(p) == 0 {
 		return 0, err
 	}
-	n, err := r.content.Read(p[:min(int64(len(p)), r.part.End()-r.at)])
+	n, err := r.content.Read(p[:min(int64(len(p)), r.run.end()-r.at)])
 	r.at += int64(n)
-	if err == io.EOF && r.at < r.part.End() {
+	if err == io.EOF && r.at < r.run.end() {
 		return n, io.ErrUnexpectedEOF
 	}
 	if err == io.EOF {
@@ -111,14 +129,14 @@ func (r *dataReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// sendTo writes the next n bytes to w, part by part: the file of a chunk goes out with
+// sendTo writes the next n bytes to w, run by run: what is in a pack goes out with
 // sendfile(2) when w can.
 func (r *dataReader) sendTo(w io.Writer, n int64) (sent int64, err error) {
 	for sent < n {
 		if err := r.open(); err != nil {
 			return sent, err
 		}
-		m, err := io.CopyN(w, r.content, min(n-sent, r.part.End()-r.at))
+		m, err := io.CopyN(w, r.content, min(n-sent, r.run.end()-r.at))
 		sent, r.at = sent+m, r.at+m
 		if err != nil {
 			return sent, err
@@ -171,7 +189,7 @@ func (r *checkedReader) load() error {
 		content = r.data.layout.Computed(part)
 	} else {
 		var err error
-		if content, err = r.data.store.readChunk(part.Chunk, r.data.manifest.Chunks[part.Chunk]); err != nil {
+		if content, err = r.data.readChunk(part.Chunk); err != nil {
 			return err
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -43,6 +42,15 @@ type Decision struct {
 // all that the caller knows of: an image that none names, no channel points to and no
 // rule keeps is to go.
 func (s *Store) Plan(ctx context.Context, uses []Use, keep Retention) ([]Decision, error) {
+	decisions, err := s.Decide(ctx, uses, keep)
+	if err != nil {
+		return nil, err
+	}
+	return decisions, s.weigh(ctx, decisions)
+}
+
+// Decide is [Store.Plan] without FreesBytes, for which all manifests would be read.
+func (s *Store) Decide(ctx context.Context, uses []Use, keep Retention) ([]Decision, error) {
 	list, err := s.List(ctx)
 	if err != nil {
 		return nil, err
@@ -59,7 +67,7 @@ func (s *Store) Plan(ctx context.Context, uses []Use, keep Retention) ([]Decisio
 		}
 		decisions = append(decisions, Decision{Image: image, Keep: why != "", Why: why})
 	}
-	return decisions, s.weigh(ctx, decisions)
+	return decisions, nil
 }
 
 // reasons are those to keep images, by digest; the strongest each.
@@ -215,30 +223,9 @@ func (s *Store) collectImage(ctx context.Context, decision Decision) (freed int6
 	return freed, nil
 }
 
-// collectOrphans removes chunks that nothing names: of imports that were cut short after
-// their chunks were kept.
+// collectOrphans removes frames that no image has: of imports that were cut short after
+// their pack was kept.
 func (s *Store) collectOrphans(ctx context.Context) (freed int64, err error) {
-	used, err := s.usedFrames(ctx, nil)
-	if err != nil {
-		return 0, err
-	}
-	err = filepath.WalkDir(s.chunks(), func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return errors.Join(err, ctx.Err())
-		}
-		d, err := master.ParseDigest("sha256:" + e.Name())
-		if err != nil {
-			return nil // not ours
-		}
-		if _, ok := used[d]; ok {
-			return nil
-		}
-		info, err := e.Info()
-		if err != nil {
-			return err
-		}
-		freed += info.Size()
-		return os.Remove(path)
-	})
+	freed, _, err = s.removeFrames(ctx, func() (frames, error) { return s.usedFrames(ctx, nil) })
 	return freed, err
 }

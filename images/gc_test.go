@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"ingot/images"
-	"ingot/images/master"
 	"ingot/inventory"
 )
 
@@ -175,17 +175,8 @@ func TestCollectWhileImporting(t *testing.T) {
 			if err := other.Delete(ctx, old.Digest); err != nil {
 				t.Error(err)
 			}
-			if _, err := other.Collect(ctx, nil); err != nil {
-				t.Error(err)
-			}
-			chunks, err := filepath.Glob(filepath.Join(dir, "chunks", "sha256", "*", "*"))
-			if err != nil {
-				t.Error(err)
-			}
-			for _, chunk := range chunks { // as a process would that listed the imports just before
-				if err := os.Remove(chunk); err != nil {
-					t.Error(err)
-				}
+			if freed, err := other.Collect(ctx, nil); err != nil || freed != 0 {
+				t.Errorf("freed %d under the import, %v", freed, err)
 			}
 		})
 	}
@@ -203,15 +194,71 @@ func TestOrphansAreCollected(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	orphan := master.DigestOf([]byte("orphan")).Hex()
-	path := filepath.Join(dir, "chunks", "sha256", orphan[:2], orphan)
-	if err := os.WriteFile(path, make([]byte, 1000), 0o644); err != nil {
+	before := usage(t, store)
+	orphan, err := store.Import(t.Context(), rawDisk(t, 64), options())
+	if err != nil {
 		t.Fatal(err)
 	}
-	if freed, err := store.Collect(t.Context(), nil); err != nil || freed != 1000 {
-		t.Errorf("freed %d, %v, want the orphan's 1000", freed, err)
+	with := usage(t, store).ChunkBytes
+	if err := os.RemoveAll(filepath.Join(dir, "blobs", "sha256", orphan.Digest[7:])); err != nil { // as a crash before the rename
+		t.Fatal(err)
+	}
+	if freed, err := store.Collect(t.Context(), nil); err != nil || freed != with-before.ChunkBytes || freed == 0 {
+		t.Errorf("freed %d, %v, want %d", freed, err, with-before.ChunkBytes)
+	}
+	if diff := cmp.Diff(before, usage(t, store)); diff != "" {
+		t.Errorf("usage (-want +got):\n%s", diff)
 	}
 	restore(t, store, image.Digest)
+}
+
+// TestPackIsThinned removes an image whose pack holds what another one shares: the rest
+// of the pack goes back to the file system, and the shared frames stay readable.
+func TestPackIsThinned(t *testing.T) {
+	ctx := t.Context()
+	store, dir := newStore(t)
+	raw := rawDisk(t, 65)
+	first, err := store.Import(ctx, raw, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk, err := os.ReadFile(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(disk[(2<<20)+(256<<10) : 3<<20]) // most of what it holds
+	small := filepath.Join(t.TempDir(), "small.raw")
+	if err := os.WriteFile(small, disk, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	second, err := store.Import(ctx, small, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pack := filepath.Join(dir, "packs", "00000001.data")
+	before := blocks(t, pack)
+	if err := store.Delete(ctx, first.Digest); err != nil {
+		t.Fatal(err)
+	}
+	if after := blocks(t, pack); after >= before {
+		t.Errorf("the pack takes %d bytes, had %d", after, before)
+	}
+	restore(t, store, second.Digest)
+	again, err := images.NewStore(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restore(t, again, second.Digest)
+}
+
+// blocks is what a file takes of its file system, in bytes.
+func blocks(t *testing.T, path string) int64 {
+	t.Helper()
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		t.Fatal(err)
+	}
+	return stat.Blocks * 512
 }
 
 // TestDeleteWhileRead reads an image that is deleted and collected.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"slices"
 	"time"
 
 	"ingot/images/master"
@@ -13,8 +14,8 @@ import (
 )
 
 // Handler serves /images/{digest}/manifest.json and /images/{digest}/data, with
-// ranges. Both never change, so they may be cached for ever. The data goes out chunk by
-// chunk with sendfile(2) as long as no middleware hides the ResponseWriter's ReadFrom.
+// ranges. Both never change, so they may be cached for ever. The data goes out of the
+// packs with sendfile(2) as long as no middleware hides the ResponseWriter's ReadFrom.
 // Who may read is the caller's matter; what [Store.Trust] refuses is not served.
 func (s *Store) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -85,8 +86,12 @@ type served struct {
 
 // openServed is open, without reading what was read for the request before.
 func (s *Store) openServed(d master.Digest) (*Master, error) {
+	index, err := s.frameIndex()
+	if err != nil {
+		return nil, err
+	}
 	m, ok := s.recent(d)
-	if !ok {
+	if !ok || m.Data.generation != index.generation { // frames may have moved
 		m, err := s.open(d)
 		if err == nil {
 			s.keep(served{d, *m})
@@ -120,6 +125,7 @@ func (s *Store) keep(entry served) {
 	entry.master.lease = nil
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.served = slices.DeleteFunc(s.served, func(old served) bool { return old.digest == entry.digest })
 	if len(s.served) == maxServed {
 		s.served = s.served[1:]
 	}

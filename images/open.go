@@ -38,9 +38,12 @@ func (m *Master) Close() error {
 // each chunk: one that is damaged on disk is a [*master.PermanentError].
 func (m *Master) Source() master.Source { return chunkSource{m.Data} }
 
+// Frame returns the bytes of chunk i as they are stored, and checks their hash.
+func (m *Master) Frame(i int) ([]byte, error) { return m.Data.readChunk(i) }
+
 // Disk reads the raw disk without unpacking it whole. Close it before the master.
 func (m *Master) Disk() (*master.Disk, error) {
-	return master.NewDisk(m.Manifest, func(i int) ([]byte, error) { return m.Data.store.readChunk(i, m.Manifest.Chunks[i]) })
+	return master.NewDisk(m.Manifest, m.Data.readChunk)
 }
 
 // Open opens an image by its full digest. It errors with inventory.ErrNotFound
@@ -69,7 +72,7 @@ func (s *Store) open(d master.Digest) (*Master, error) {
 	}
 	m, err := s.load(d)
 	if err == nil {
-		err = errors.Join(s.trusted(d, m.Document), s.complete(d, m.Manifest))
+		err = errors.Join(s.trusted(d, m.Document), s.complete(m))
 	}
 	if err != nil {
 		return nil, errors.Join(err, lease.Close())
@@ -92,17 +95,19 @@ func (s *Store) load(d master.Digest) (*Master, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Master{Manifest: manifest, Document: document, Data: &Data{s, manifest, layout}, digest: d}, nil
+	return &Master{Manifest: manifest, Document: document, Data: &Data{store: s, manifest: manifest, layout: layout}, digest: d}, nil
 }
 
-// complete finds what of an image's chunks is missing.
-func (s *Store) complete(d master.Digest, m *master.Manifest) error {
-	err := s.checkChunks(m)
+// complete finds where an image's chunks are, and what of them is missing.
+func (s *Store) complete(m *Master) error {
+	generation, found, err := s.places(m.Manifest)
 	if err == nil {
+		m.Data.generation, m.Data.places = generation, found
+		m.Data.runs = newRuns(m.Data.layout, found)
 		return nil
 	}
-	if _, statErr := os.Stat(filepath.Join(s.blob(d), oldDataName)); statErr == nil {
-		return fmt.Errorf("it is still in the old layout, and could not be converted when the store was opened: see the server's log, and start it again: %w", errors.Join(s.upgradeError(d), err))
+	if _, statErr := os.Stat(filepath.Join(s.blob(m.digest), oldDataName)); statErr == nil {
+		return fmt.Errorf("it is still in the old layout, and could not be converted when the store was opened: see the server's log, and start it again: %w", errors.Join(s.upgradeError(m.digest), err))
 	}
 	return err
 }

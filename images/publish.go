@@ -21,11 +21,8 @@ func (s *Store) publish(ctx context.Context, st *staging, image inventory.Image,
 	if err := st.sync(); err != nil {
 		return image, err
 	}
-	if err := st.keepChunks(); err != nil {
-		return image, err
-	}
 	err := s.locked(ctx, func() error {
-		if err := st.putBack(); err != nil {
+		if err := st.keepPack(); err != nil {
 			return err
 		}
 		final := s.blob(master.DigestOf(manifest))

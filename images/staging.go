@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,45 +16,59 @@ import (
 )
 
 // staging is a folder in which an image is put together. It is locked while its
-// process lives, so that another one's sweep leaves it alone.
-//
-// Below chunks/ it has every chunk of the image: new ones, and links to those the store
-// had. A collection that runs meanwhile can pull none of them away.
+// process lives, so that another one's sweep leaves it alone. While it is there no frame
+// of the store goes.
 type staging struct {
-	store *Store
-	dir   string
-	lock  *os.File
-	room  *room
-
-	mu     sync.Mutex
-	chunks map[master.Digest]origin
+	store   *Store
+	dir     string
+	lock    *os.File
+	imports *os.File
+	room    *room
+	index   *packIndex
+	pack    packWriter
 }
-
-// origin is where a staged chunk comes from.
-type origin byte
-
-const (
-	chunkKept  origin = iota // the store had it
-	chunkNew                 // it did not
-	chunkMends               // it had a damaged one
-)
 
 // newStaging makes a folder. room bounds what goes in; nil is no bound.
 func (s *Store) newStaging(ctx context.Context, room *room) (*staging, error) {
-	st := &staging{store: s, room: room, chunks: map[master.Digest]origin{}}
-	return st, s.locked(ctx, st.make) // or a sweep might come before the folder's lock
+	st := &staging{store: s, room: room}
+	if err := st.waitImports(ctx); err != nil {
+		return nil, err
+	}
+	err := s.locked(ctx, st.make) // or a sweep might come before the folder's lock
+	if err != nil {
+		return nil, errors.Join(err, st.imports.Close())
+	}
+	return st, nil
+}
+
+// waitImports waits until nobody removes frames.
+func (st *staging) waitImports(ctx context.Context) (err error) {
+	for wait := time.Millisecond; ; wait = min(2*wait, lockWait) {
+		st.imports, err = st.store.flockImports(unix.LOCK_SH)
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
 }
 
 func (st *staging) make() (err error) {
+	if st.index, err = st.store.reloadIndex(); err != nil {
+		return err
+	}
 	if st.dir, err = os.MkdirTemp(st.store.temp(), stagingPrefix); err != nil {
 		return err
 	}
-	if st.lock, err = lockDir(st.dir); err == nil {
-		err = os.Mkdir(filepath.Join(st.dir, "chunks"), 0o755)
-	}
-	if err != nil {
+	if st.lock, err = lockDir(st.dir); err != nil {
 		return errors.Join(err, os.RemoveAll(st.dir))
 	}
+	st.pack.path = st.path("pack" + packDataSuffix)
 	return nil
 }
 
@@ -71,122 +85,118 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// discard removes what is left of the folder.
+// discard removes what is left of the folder, and what could not go while it was there.
 func (st *staging) discard() error {
-	return errors.Join(os.RemoveAll(st.dir), st.lock.Close())
+	err := errors.Join(st.pack.close(), os.RemoveAll(st.dir), st.lock.Close(), st.imports.Close())
+	trash, globErr := filepath.Glob(filepath.Join(st.store.temp(), trashPrefix+"*"))
+	if err = errors.Join(err, globErr); err != nil || len(trash) == 0 {
+		return err
+	}
+	return st.store.locked(context.Background(), func() error {
+		_, err := st.store.emptyTrash(context.Background())
+		return err
+	})
 }
 
 func (st *staging) path(name string) string { return filepath.Join(st.dir, name) }
 
-func (st *staging) chunk(d master.Digest) string { return filepath.Join(st.dir, "chunks", d.Hex()) }
-
-// put is a [master.Put]. Nothing it writes is on stable storage before [staging.sync].
+// put is a [master.Put]: it keeps a frame that the store lacks, or has damaged. Nothing it
+// writes is on stable storage before [staging.sync].
 func (st *staging) put(sum master.Digest, frame []byte) error {
-	st.mu.Lock()
-	_, there := st.chunks[sum]
-	if !there {
-		st.chunks[sum] = chunkKept
-	}
-	st.mu.Unlock()
-	if there {
+	if st.pack.has(sum) {
 		return nil
 	}
-	how, err := st.link(sum, frame)
-	if err != nil || how == chunkKept {
-		return err
+	p, there := st.index.where[sum]
+	if there {
+		have, err := st.store.readPlace(p)
+		if err == nil && bytes.Equal(have, frame) {
+			return nil
+		}
+		st.pack.mends = append(st.pack.mends, sum)
 	}
 	if err := st.room.take(int64(len(frame))); err != nil {
 		return err
 	}
-	if err := os.WriteFile(st.chunk(sum), frame, 0o644); err != nil {
-		return err
-	}
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.chunks[sum] = how
-	return nil
+	return st.pack.add(sum, frame)
 }
 
-// link links the store's chunk, and says what it has instead when that is not the frame.
-func (st *staging) link(sum master.Digest, frame []byte) (origin, error) {
-	path := st.store.chunk(sum)
-	have, err := os.ReadFile(path)
-	if err == nil && !bytes.Equal(have, frame) {
-		return chunkMends, nil
+// frame reads a frame of the image.
+func (st *staging) frame(d master.Digest) ([]byte, error) {
+	if st.pack.has(d) {
+		return st.pack.read(d)
 	}
-	if err == nil {
-		err = os.Link(path, st.chunk(sum))
+	p, ok := st.index.where[d]
+	if !ok {
+		return nil, fs.ErrNotExist
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return chunkNew, nil // or it was collected this moment
-	}
-	return chunkKept, err
+	return st.store.readPlace(p)
 }
 
-// frame reads a staged frame.
-func (st *staging) frame(d master.Digest) ([]byte, error) { return os.ReadFile(st.chunk(d)) }
-
-// sync returns when all that was written to the store's file system is on stable storage
-// (syncfs(2)): one call for thousands of files.
+// sync returns when all that was staged is on stable storage.
 func (st *staging) sync() error {
-	if err := unix.Syncfs(int(st.lock.Fd())); err != nil {
-		return fmt.Errorf("sync the image store: %w", err)
-	}
-	return nil
-}
-
-// keepChunks makes the new chunks the store's. They must be on stable storage: a chunk
-// never has its final name before its content.
-func (st *staging) keepChunks() error {
-	fresh := false
-	for sum, how := range st.chunks {
-		if how == chunkKept {
-			continue
-		}
-		fresh = true
-		if err := st.keep(sum, how == chunkMends); err != nil {
-			return err
-		}
-	}
-	if !fresh {
-		return nil
-	}
-	return st.sync()
-}
-
-// keep links a staged chunk to its final name; replace puts it in the place of another.
-func (st *staging) keep(sum master.Digest, replace bool) error {
-	path := st.store.chunk(sum)
-	if replace {
-		second := st.chunk(sum) + ".mend"
-		return errors.Join(os.Link(st.chunk(sum), second), os.Rename(second, path))
-	}
-	if err := os.Link(st.chunk(sum), path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := st.pack.sync(); err != nil {
 		return err
 	}
-	return nil
+	return filepath.WalkDir(st.path("image"), func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && path == st.path("image") {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return syncDir(path)
+	})
 }
 
-// putBack keeps the chunks that a collection took since. Called under the store's lock:
-// after it no collection can come before the image is published.
-func (st *staging) putBack() error {
-	back := false
-	for sum := range st.chunks {
-		if _, err := os.Lstat(st.store.chunk(sum)); !errors.Is(err, fs.ErrNotExist) {
-			if err != nil {
-				return err
+// keepPack makes the new frames the store's. They must be on stable storage: a frame is
+// in no index before its content is. Called under the store's lock.
+func (st *staging) keepPack() error {
+	if len(st.pack.entries) == 0 {
+		return nil
+	}
+	names, err := filepath.Glob(filepath.Join(st.store.packs(), "*"))
+	if err != nil {
+		return err
+	}
+	number := nextPack(names)
+	data, index := st.store.packFile(number, packDataSuffix), st.store.packFile(number, packIndexSuffix)
+	if err := os.Rename(st.pack.path, data); err != nil {
+		return err
+	}
+	if err := replaceIndex(index, st.pack.entries); err != nil {
+		return err
+	}
+	return st.mend(number)
+}
+
+// mend takes damaged frames out of the older packs' indexes.
+func (st *staging) mend(number int) error {
+	if len(st.pack.mends) == 0 {
+		return nil
+	}
+	index, err := st.store.reloadIndex()
+	if err != nil {
+		return err
+	}
+	bad := frames{}
+	for _, sum := range st.pack.mends {
+		bad[sum] = 0
+	}
+	for _, old := range index.numbers() {
+		var left []packEntry
+		for _, e := range index.packs[old].entries {
+			if _, mended := bad[e.sum]; !mended {
+				left = append(left, e)
 			}
+		}
+		if old == number || len(left) == len(index.packs[old].entries) {
 			continue
 		}
-		back = true
-		if err := st.keep(sum, false); err != nil {
+		if err := replaceIndex(st.store.packFile(old, packIndexSuffix), left); err != nil {
 			return err
 		}
 	}
-	if !back {
-		return nil
-	}
-	return st.sync()
+	return nil
 }
 
 // writeSynced writes a file and returns when it is on stable storage.
@@ -199,7 +209,7 @@ func writeSynced(path string, data []byte) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// syncDir makes names in a folder durable.
+// syncDir makes names in a folder durable, or a file's content.
 func syncDir(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

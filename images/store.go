@@ -34,6 +34,9 @@ type Store struct {
 	// gets the manifest document and the signatures by key, and returns an
 	// inventory.ErrDenied for what is not to be used. Set it before the store is used.
 	Trust func(document []byte, signatures map[string][]byte) error
+	// Shared, when not nil, moves a channel where other servers see it and, with
+	// [Store.Follow], here. Set it before the store is used.
+	Shared func(ctx context.Context, name string, to inventory.ChannelMove) error
 
 	dir   string
 	now   func() time.Time
@@ -42,6 +45,8 @@ type Store struct {
 	turn chan struct{} // see lock
 	// deriving is entered with a digest.
 	deriving turns
+
+	index atomic.Pointer[packIndex] // see frameIndex
 
 	mu      sync.Mutex
 	served  []served
@@ -53,12 +58,12 @@ type Store struct {
 // in the old layout, one data file each, are converted: see upgradeAll.
 func NewStore(dir string) (*Store, error) {
 	s := &Store{dir: dir, now: time.Now, turn: make(chan struct{}, 1), upgrade: map[master.Digest]error{}}
-	for _, sub := range []string{s.blobs(), s.channels(), s.temp(), s.allDerived(), s.chunks()} {
+	for _, sub := range []string{s.blobs(), s.channels(), s.temp(), s.allDerived(), s.packs()} {
 		if err := os.MkdirAll(sub, 0o755); err != nil {
 			return nil, fmt.Errorf("open image store: %w", err)
 		}
 	}
-	if err := errors.Join(s.makeChunkFolders(), s.locked(context.Background(), s.sweep), s.upgradeAll(context.Background())); err != nil {
+	if err := errors.Join(s.locked(context.Background(), s.sweep), s.upgradeAll(context.Background())); err != nil {
 		return nil, fmt.Errorf("open image store %s: %w", dir, err)
 	}
 	return s, nil

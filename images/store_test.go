@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -287,13 +288,16 @@ func TestOpenFindsDamage(t *testing.T) {
 	ctx := context.Background()
 	for _, test := range []struct {
 		name   string
-		damage func(blob, chunk string) error
+		damage func(blob, pack string) error
 	}{
-		{"chunk cut short", func(_, chunk string) error { return os.Truncate(chunk, 100) }},
+		{"pack cut short", func(_, pack string) error { return os.Truncate(pack, 100) }},
 		{"manifest changed", func(blob, _ string) error {
 			return os.WriteFile(filepath.Join(blob, "manifest.json"), []byte("{}"), 0o600)
 		}},
-		{"chunk gone", func(_, chunk string) error { return os.Remove(chunk) }},
+		{"pack gone", func(_, pack string) error { return os.Remove(pack) }},
+		{"pack and its index gone", func(_, pack string) error {
+			return errors.Join(os.Remove(pack), os.Remove(strings.TrimSuffix(pack, "data")+"index"))
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			store, dir := newStore(t)
@@ -302,7 +306,7 @@ func TestOpenFindsDamage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := test.damage(filepath.Join(dir, "blobs", "sha256", image.Digest[7:]), someChunk(t, dir)); err != nil {
+			if err := test.damage(filepath.Join(dir, "blobs", "sha256", image.Digest[7:]), somePack(t, dir)); err != nil {
 				t.Fatal(err)
 			}
 			_, err = store.Open(image.Digest)
@@ -321,12 +325,12 @@ func TestOpenFindsDamage(t *testing.T) {
 	}
 }
 
-// someChunk is the largest chunk of a store.
-func someChunk(t *testing.T, dir string) string {
+// somePack is the largest pack of a store.
+func somePack(t *testing.T, dir string) string {
 	t.Helper()
-	all, err := filepath.Glob(filepath.Join(dir, "chunks", "sha256", "*", "*"))
+	all, err := filepath.Glob(filepath.Join(dir, "packs", "*.data"))
 	if err != nil || len(all) == 0 {
-		t.Fatalf("no chunks: %v", err)
+		t.Fatalf("no packs: %v", err)
 	}
 	return slices.MaxFunc(all, func(a, b string) int { return cmp2.Compare(fileSize(t, a), fileSize(t, b)) })
 }

@@ -13,7 +13,7 @@ import (
 // sweep removes the remains of imports whose process is gone, and what was derived from
 // images that are gone (while it was made).
 func (s *Store) sweep() error {
-	if err := s.sweepDerived(); err != nil {
+	if err := errors.Join(s.sweepDerived(), s.sweepPacks()); err != nil {
 		return err
 	}
 	entries, err := os.ReadDir(s.temp())

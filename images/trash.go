@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -47,44 +46,29 @@ func (s *Store) removeDerived(dir string) error {
 	return errors.Join(err, os.RemoveAll(trash))
 }
 
-// emptyTrash removes what was discarded and is not being read, with the chunks that
-// nobody else has. It returns how many bytes of chunks went. Called under the lock.
+// emptyTrash removes what was discarded and is not being read, with the frames that
+// nobody else has. It returns how many bytes of frames went. Called under the lock.
 func (s *Store) emptyTrash(ctx context.Context) (freed int64, err error) {
 	folders, err := filepath.Glob(filepath.Join(s.temp(), trashPrefix+"*"))
-	if err != nil || len(folders) == 0 {
+	if err != nil {
 		return 0, err
 	}
 	var going []string
-	loose := frames{}
 	for _, folder := range folders {
-		path := filepath.Join(folder, "image", manifestName)
-		read, err := beingRead(path)
+		read, err := beingRead(filepath.Join(folder, "image", manifestName))
 		if err != nil {
 			return 0, err
 		}
-		if read {
-			continue
-		}
-		going = append(going, folder)
-		if m, err := readManifest(path); err == nil { // else it is half gone already
-			loose.add(m)
+		if !read {
+			going = append(going, folder)
 		}
 	}
 	if len(going) == 0 {
 		return 0, nil
 	}
-	used, err := s.usedFrames(ctx, going)
-	if err != nil {
-		return 0, err
-	}
-	for sum, size := range loose {
-		if _, ok := used[sum]; ok {
-			continue
-		}
-		if err := os.Remove(s.chunk(sum)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return freed, err
-		}
-		freed += size
+	freed, done, err := s.removeFrames(ctx, func() (frames, error) { return s.usedFrames(ctx, going) })
+	if err != nil || !done {
+		return freed, err
 	}
 	for _, folder := range going {
 		err = errors.Join(err, os.RemoveAll(folder))
@@ -140,8 +124,8 @@ func readManifest(path string) (*master.Manifest, error) {
 	return m, nil
 }
 
-// usedFrames are the chunks of all images, of deleted ones that are read still, and of
-// imports that run; without those of the folders. A manifest that can't be read is an
+// usedFrames are the frames of all images, and of deleted ones that are read still;
+// without those of the folders. A manifest that can't be read is an
 // error: nobody knows then what is unused.
 func (s *Store) usedFrames(ctx context.Context, without []string) (frames, error) {
 	used := frames{}
@@ -173,17 +157,5 @@ func (s *Store) usedFrames(ctx context.Context, without []string) (frames, error
 		}
 		used.add(m)
 	}
-	return used, s.addStaged(used)
-}
-
-// addStaged adds the chunks of imports that run, or may: a folder without its process is
-// left to the next sweep.
-func (s *Store) addStaged(used frames) error {
-	paths, err := filepath.Glob(filepath.Join(s.temp(), "import-*", "chunks", "*"))
-	for _, path := range paths {
-		if d, err := master.ParseDigest("sha256:" + strings.TrimSuffix(filepath.Base(path), ".mend")); err == nil {
-			used[d] = 0
-		}
-	}
-	return err
+	return used, nil
 }

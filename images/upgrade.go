@@ -16,7 +16,7 @@ import (
 const oldDataName = "data"
 
 // upgradeAll converts the images of a store that was written before chunks were shared:
-// the frames go from each data file into chunks, and only when they are on stable storage
+// the frames go from each data file into packs, and only when they are on stable storage
 // does the file go. It can be cut short anywhere and run again. An image that can't be
 // converted (damaged, or no room for a second copy) stays as it is; opening it says why.
 func (s *Store) upgradeAll(ctx context.Context) error {
@@ -70,11 +70,8 @@ func (s *Store) upgradeImage(ctx context.Context, d master.Digest) (err error) {
 	if err := st.sync(); err != nil {
 		return err
 	}
-	if err := st.keepChunks(); err != nil {
-		return err
-	}
 	return s.locked(ctx, func() error {
-		if err := errors.Join(st.putBack(), fillContent(dir, m.Manifest)); err != nil {
+		if err := errors.Join(st.keepPack(), fillContent(dir, m.Manifest)); err != nil {
 			return err
 		}
 		if err := os.Remove(filepath.Join(dir, oldDataName)); err != nil && !errors.Is(err, fs.ErrNotExist) {

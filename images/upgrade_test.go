@@ -40,7 +40,7 @@ func TestUpgrade(t *testing.T) {
 			if err := os.WriteFile(data, want, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.Remove(someChunk(t, dir)); err != nil {
+			if err := os.Remove(somePack(t, dir)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -33,9 +33,18 @@ func (s *Store) Usage(ctx context.Context) (Usage, error) {
 		return u, err
 	}
 	u.Images = len(images)
-	for dir, to := range map[string]*int64{s.chunks(): &u.ChunkBytes, s.allDerived(): &u.DerivedBytes, s.blobs(): &u.DocumentBytes} {
+	for dir, to := range map[string]*int64{s.allDerived(): &u.DerivedBytes, s.blobs(): &u.DocumentBytes} {
 		if *to, err = folderBytes(ctx, dir); err != nil {
 			return u, fmt.Errorf("measure image store: %w", err)
+		}
+	}
+	index, err := s.frameIndex()
+	if err != nil {
+		return u, fmt.Errorf("measure image store: %w", err)
+	}
+	for _, p := range index.packs {
+		for _, e := range p.entries {
+			u.ChunkBytes += e.length
 		}
 	}
 	return u, nil

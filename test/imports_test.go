@@ -49,6 +49,8 @@ var packages = []row{
 	{"inventory/api", "inventory inventory/query", ""},
 	{"inventory/api/rest", foundation + "inventory/api inventory/auth inventory/lifecycle inventory/rollout inventory/rack inventory/why", ""},
 	{"images", foundation + "images/master", ""},
+	{"images/bucket", "inventory images images/master", ""},
+	{"images/bucket/buckettest", "", ""},
 	{"images/master", "", ""},
 	{"images/sign", "inventory", ""},
 	{"images/contents", "inventory images/master", ""},
@@ -116,6 +118,7 @@ var pins = []pin{
 	{"github.com/CycloneDX/cyclonedx-go", "images/sbom"},
 	{"github.com/robfig/cron/v3", "images/nightly"},
 	{"aead.dev/minisign", "images/sign"},
+	{"github.com/minio/minio-go/v7", "images/bucket"},
 	{"golang.org/x/crypto", "hypervisor/hyperv/winrmsim images/boottest"},
 	{"github.com/google/go-cmp", "inventory/storetest hypervisor/drivertest"},
 }

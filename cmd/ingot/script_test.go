@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"ingot/cmd/ingot/cli"
+	"ingot/images/bucket/buckettest"
 )
 
 // TestMain makes the command line, and an agent that speaks the real protocol, commands
@@ -38,34 +39,49 @@ func TestScripts(t *testing.T) {
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready": ready, "eventually": eventually, "exits": exits, "mkraw": mkraw, "vcenter": vcenterCommand, "libvirtd": libvirtdCommand, "winhost": winhostCommand,
-			"nowhere": nowhere,
+			"nowhere": nowhere, "gateway": gatewayCommand, "server": serverCommand,
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "gateway" {
+				return false, fmt.Errorf("condition %q", name)
+			}
+			return buckettest.There(), nil
 		},
 	})
 }
 
 // setup gives each script a server's ports and directory of its own.
 func setup(env *testscript.Env) error {
-	ports, err := freePorts(4)
+	env.Values[vcentersKey{}], env.Values[winhostsKey{}], env.Values[serversKey{}], env.Values[gatewayKey{}] = vcenters{}, winhosts{}, servers{}, &gateway{}
+	variables, err := serverVariables(filepath.Join(env.WorkDir, "data"))
 	if err != nil {
 		return err
 	}
-	env.Values[vcentersKey{}], env.Values[winhostsKey{}] = vcenters{}, winhosts{}
 	ingot, err := exec.LookPath("ingot")
 	if err != nil {
 		return err
 	}
-	admin := fmt.Sprintf("127.0.0.1:%d", ports[0])
-	for name, value := range map[string]string{
-		"INGOT_SERVER": "http://" + admin, "INGOT_TOKEN_FILE": filepath.Join(env.WorkDir, "data", "admin.token"),
-		"BIN":        filepath.Dir(ingot), // with nothing but our own programs
-		"INGOT_LAB":  filepath.Join(env.WorkDir, "lab"),
-		"INGOT_DATA": filepath.Join(env.WorkDir, "data"), "INGOT_DHCP": "off", "INGOT_LOCAL_HOST": "false", "INGOT_ADMIN_LISTEN": admin,
-		"INGOT_MACHINE_HTTP_PORT": strconv.Itoa(ports[1]), "INGOT_MACHINE_TLS_PORT": strconv.Itoa(ports[2]),
-		"INGOT_MACHINE_OFFER_PORT": strconv.Itoa(ports[3]), "INGOT_MACHINE_NETCONSOLE_PORT": "0",
-	} {
+	variables["BIN"] = filepath.Dir(ingot) // has nothing but our own programs
+	variables["INGOT_LAB"] = filepath.Join(env.WorkDir, "lab")
+	for name, value := range variables {
 		env.Setenv(name, value)
 	}
 	return nil
+}
+
+// serverVariables give a server a directory, and ports that nobody has.
+func serverVariables(data string) (map[string]string, error) {
+	ports, err := freePorts(4)
+	if err != nil {
+		return nil, err
+	}
+	admin := fmt.Sprintf("127.0.0.1:%d", ports[0])
+	return map[string]string{
+		"INGOT_SERVER": "http://" + admin, "INGOT_TOKEN_FILE": filepath.Join(data, "admin.token"),
+		"INGOT_DATA": data, "INGOT_DHCP": "off", "INGOT_LOCAL_HOST": "false", "INGOT_ADMIN_LISTEN": admin,
+		"INGOT_MACHINE_HTTP_PORT": strconv.Itoa(ports[1]), "INGOT_MACHINE_TLS_PORT": strconv.Itoa(ports[2]),
+		"INGOT_MACHINE_OFFER_PORT": strconv.Itoa(ports[3]), "INGOT_MACHINE_NETCONSOLE_PORT": "0",
+	}, nil
 }
 
 // freePorts finds ports that nobody has; they are held together so that they differ.

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -124,44 +121,6 @@ func TestDebianIsReproducible(t *testing.T) {
 	t.Logf("a pinned build took %s", time.Since(began))
 	if first != second {
 		t.Errorf("two builds of debian-12 differ: %s and %s", first, second)
-	}
-}
-
-// TestBuildTime compares a build with the plain tools that do the same, in one run.
-func TestBuildTime(t *testing.T) {
-	needTools(t)
-	if os.Getenv("INGOT_BUILD_TEST") == "" {
-		t.Skip("builds Debian, some minutes: set INGOT_BUILD_TEST=1")
-	}
-	r := recipe(t, "debian-12")
-	warm := build.Options{Cache: cacheDir(t)}
-	if _, err := os.Stat(warm.Cache); err != nil {
-		hashDisk(t, r, warm)
-	}
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	began := time.Now()
-	cmd := exec.CommandContext(t.Context(), "sh", "-ec", `
-mmdebstrap --quiet --mode=root --variant=minbase --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
-  --dpkgopt=path-exclude=/usr/share/man/* --dpkgopt=path-exclude=/usr/share/doc/* --dpkgopt=path-exclude=/usr/share/locale/* \
-  --essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d" && printf "COMPRESS=zstd\nCOMPRESSLEVEL=3\n" > "$1/etc/initramfs-tools/conf.d/x"' \
-  --components="$2" --include="$3" bookworm "$1/root"
-mke2fs -q -F -t ext4 -d "$1/root" "$1/disk" 2000M
-qemu-img convert -f raw -O qcow2 "$1/disk" "$1/disk.qcow2"`, "sh", dir, strings.Join(r.Components, ","), strings.Join(r.Packages, ","))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("plain tools: %v: %s", err, out)
-	}
-	plain := time.Since(began)
-	began = time.Now()
-	hashDisk(t, r, warm)
-	ours := time.Since(began)
-	ratio := ours.Seconds() / plain.Seconds()
-	t.Logf("plain tools %s, a build with a warm cache %s: %.2f times", plain.Round(time.Second), ours.Round(time.Second), ratio)
-	if ratio > 1.25 {
-		t.Errorf("a build takes %.2f times as long as the plain tools, want at most 1.25", ratio)
 	}
 }
 

@@ -17,7 +17,7 @@ type piece struct {
 	// done is closed when what follows is there. nil marks that the disk was read up
 	// to offset.
 	done          chan struct{}
-	frame         []byte // nil when Put has it
+	frame         []byte
 	frameBytes    int64
 	frameSum, sum Digest
 }
@@ -162,17 +162,14 @@ func (e *encoder) work() error {
 				packs = nil
 				continue
 			}
-			var err error
-			if joined, err = e.pack(p, joined); err != nil {
-				return err
-			}
+			joined = e.pack(p, joined)
 		}
 	}
 	return nil
 }
 
 // pack compresses a piece. joined is room for one that lies in several windows.
-func (e *encoder) pack(p *piece, joined []byte) ([]byte, error) {
+func (e *encoder) pack(p *piece, joined []byte) []byte {
 	data := p.windows[0].part(p.offset, p.offset+p.length)
 	if len(p.windows) > 1 {
 		joined = joined[:0]
@@ -188,17 +185,9 @@ func (e *encoder) pack(p *piece, joined []byte) ([]byte, error) {
 		w.drop()
 	}
 	p.windows = nil
-	if e.put == nil {
-		p.frame = frame
-	} else {
-		if err := e.put(p.frameSum, frame); err != nil {
-			return joined, err
-		}
-		*room = frame
-		e.frames.Put(room)
-	}
+	p.frame = frame
 	close(p.done)
-	return joined, nil
+	return joined
 }
 
 // drain puts the pieces in order.
@@ -215,12 +204,15 @@ func (e *encoder) drain(ctx context.Context, out *frameWriter) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		if e.put != nil {
+			if err := e.put(p.frameSum, p.frame); err != nil {
+				return err
+			}
+		}
 		if err := out.data(p); err != nil {
 			return err
 		}
-		if p.frame != nil {
-			e.frames.Put(&p.frame)
-		}
+		e.frames.Put(&p.frame)
 	}
 	return nil
 }

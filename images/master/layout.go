@@ -68,6 +68,9 @@ func (l *Layout) add(p Part, rawBytes int64) {
 // SizeBytes is the size of the data file.
 func (l *Layout) SizeBytes() int64 { return l.sizeBytes }
 
+// Parts are all parts, in order.
+func (l *Layout) Parts() []Part { return l.parts }
+
 // At returns the part that holds an offset of the data file, and false behind its end.
 func (l *Layout) At(offset int64) (Part, bool) {
 	i := sort.Search(len(l.parts), func(i int) bool { return l.parts[i].End() > offset })

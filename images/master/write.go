@@ -22,7 +22,8 @@ type WriteOptions struct {
 	ChunkBytes int64
 	// MaxBytes is the largest disk; 0 is MaxLogicalBytes.
 	MaxBytes int64
-	// Level is the zstd level; 0 is level 3.
+	// Level is the zstd level; 0 is level 1: level 3 makes the frames of a Linux system 3 %
+	// smaller and takes 1.4 times as long.
 	Level int
 	// Workers is how many chunks are compressed at once; 0 is one for each CPU.
 	Workers int
@@ -42,7 +43,7 @@ func (o WriteOptions) withDefaults() (WriteOptions, error) {
 		o.MaxBytes = MaxLogicalBytes
 	}
 	if o.Level == 0 {
-		o.Level = 3
+		o.Level = 1
 	}
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
@@ -54,7 +55,7 @@ func (o WriteOptions) withDefaults() (WriteOptions, error) {
 var ErrTooLarge = errors.New("the disk is too large")
 
 // Put keeps one frame of the data file, which hashes to sum, as [Chunk.FrameSHA256]
-// has it. It is called by several goroutines at once, in no order, and may be called
+// has it. It is called by one goroutine, in the order of the disk, and may be called
 // with the same frame twice; the frame is its only until it returns.
 type Put func(sum Digest, frame []byte) error
 

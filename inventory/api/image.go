@@ -110,11 +110,25 @@ type ImageCollect struct {
 	DryRun bool `json:"dryRun,omitempty"`
 }
 
-// ImageDecision is what becomes of one image.
+// ImageRefresh asks to look at the bucket that is shared with other servers, or to fetch
+// one image from it.
+type ImageRefresh struct {
+	Image string `json:"image,omitempty"`
+}
+
+// ImageShared is an image in the bucket. Here tells whether this server has it too.
+type ImageShared struct {
+	inventory.Image
+	Channels []string `json:"channels,omitempty"`
+	Here     bool     `json:"here"`
+}
+
+// ImageDecision is what becomes of one image, in the server's store or in the bucket.
 type ImageDecision struct {
 	Name       string `json:"name"`
 	Digest     string `json:"digest"`
 	Version    string `json:"version,omitempty"`
+	Bucket     bool   `json:"bucket,omitempty"`
 	Keep       bool   `json:"keep"`
 	Why        string `json:"why"`
 	FreesBytes int64  `json:"freesBytes"`

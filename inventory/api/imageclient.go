@@ -70,6 +70,11 @@ func (c *Client) Collect(ctx context.Context, in ImageCollect) (d []ImageDecisio
 	return d, c.call(ctx, http.MethodPost, "/images/gc", in, &d)
 }
 
+// Refresh looks at the bucket, or fetches an image from it, and says what is there.
+func (c *Client) Refresh(ctx context.Context, in ImageRefresh) (s []ImageShared, err error) {
+	return s, c.call(ctx, http.MethodPost, "/images/refresh", in, &s)
+}
+
 // Schedules lists what is done again and again.
 func (c *Client) Schedules(ctx context.Context) (s []ScheduleRow, err error) {
 	return s, c.call(ctx, http.MethodGet, "/schedules", nil, &s)

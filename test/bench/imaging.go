@@ -87,8 +87,13 @@ func storeImage(ctx context.Context, dir, raw string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	image, err := store.Import(ctx, raw, images.ImportOptions{Name: "bench", Format: images.FormatRaw, Traits: master.Traits{SectorBytes: 512, FirstBoot: master.FirstBootNone}})
+	image, err := store.Import(ctx, raw, rawOptions(images.FormatRaw))
 	return "/images/" + image.Digest, err
+}
+
+// rawOptions are of a disk of which nothing is known but its format.
+func rawOptions(format images.Format) images.ImportOptions {
+	return images.ImportOptions{Name: "bench", Format: format, Traits: master.Traits{SectorBytes: 512, FirstBoot: master.FirstBootNone}}
 }
 
 // extentBytes is how much data stands between two holes.

@@ -38,7 +38,7 @@ var tables = []struct {
 	name string
 	make func(context.Context, *bench) ([]*contest, error)
 }{
-	{"dhcp", dhcpContests}, {"tftp", tftpContests}, {"http", httpContests}, {"imaging", imagingContests},
+	{"dhcp", dhcpContests}, {"tftp", tftpContests}, {"http", httpContests}, {"imaging", imagingContests}, {"images", imagesContests},
 	{"environment", environmentContests}, {"memory", memoryContests}, {"vm", vmContests},
 }
 
@@ -65,7 +65,7 @@ func run(ctx context.Context) (err error) {
 	b := &bench{logf: func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }}
 	cache := flag.String("cache", ".cache", "directory with peers/root, bench/bin and bench/data")
 	out := flag.String("o", "", "file to write the table to, beside standard output")
-	only := flag.String("only", "", "benches to run, separated by commas (dhcp,tftp,http,imaging,environment,memory,vm)")
+	only := flag.String("only", "", "benches to run, separated by commas (dhcp,tftp,http,imaging,images,environment,memory,vm)")
 	flag.BoolVar(&b.quick, "quick", false, "about a minute: small sizes, one round, no power-on")
 	flag.IntVar(&b.rounds, "rounds", 0, "rounds (default 5, with -quick 1)")
 	flag.Parse()

@@ -23,7 +23,7 @@ import (
 
 // parts are what this program does in processes of its own, so that their CPU and memory
 // can be told apart.
-var parts = map[string]func(args []string) error{"serve": serve, "write": write, "copy": copyData}
+var parts = map[string]func(args []string) error{"serve": serve, "write": write, "copy": copyData, "import": importFile, "build": buildImage}
 
 // folder serves a folder's files.
 type folder string

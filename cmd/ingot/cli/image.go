@@ -13,7 +13,7 @@ import (
 func (a *app) image() *cobra.Command {
 	return group("image", "Golden images: build, test, sign, promote, roll out", a.imageList(), a.imageShow(), a.imageBuild(), a.imageImport(), a.imageTest(),
 		a.imagePromote(), a.imageRollback(), a.imageHistory(), a.imageDiff(), a.imageLint(), a.imageExport(), a.imageSign(), a.imageVerify(), a.imageKey(),
-		a.imageCollect(), a.imageSchedule(), a.imageRollout(), a.imageRollouts())
+		a.imageCollect(), a.imageRefresh(), a.imageSchedule(), a.imageRollout(), a.imageRollouts())
 }
 
 func (a *app) imageList() *cobra.Command {

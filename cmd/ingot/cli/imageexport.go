@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -54,6 +55,7 @@ func (a *app) imageCollect() *cobra.Command {
 			{"NAME", false, func(x r) string { return x.Name }},
 			{"VERSION", false, func(x r) string { return x.Version }},
 			{"DIGEST", false, func(x r) string { return shortDigest(x.Digest, a.output == "wide") }},
+			{"IN", !slices.ContainsFunc(rows, func(x r) bool { return x.Bucket }), func(x r) string { return place(x.Bucket) }},
 			{"WHAT", false, func(x r) string { return decision(x, in.DryRun) }},
 			{"FREES", false, func(x r) string {
 				if x.Keep {
@@ -66,6 +68,14 @@ func (a *app) imageCollect() *cobra.Command {
 	})
 	cmd.Flags().BoolVar(&in.DryRun, "dry-run", false, "say what would become of each image, and remove none")
 	return cmd
+}
+
+// place is where an image is decided about.
+func place(bucket bool) string {
+	if bucket {
+		return "bucket"
+	}
+	return "store"
 }
 
 func decision(d api.ImageDecision, dry bool) string {

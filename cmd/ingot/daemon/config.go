@@ -132,6 +132,9 @@ var defaults = map[string]any{
 	"log.level": "info", "log.format": "text",
 	"images.signing_key": "", "images.signing_password_file": "", "images.trusted_keys": []string{}, "images.quota": "", "images.keep": 3, "images.grace": 24 * time.Hour, "images.collect": true,
 	"boot_environment.times": "", "boot_environment.mirror": "", "boot_environment.suite": "", "boot_environment.modes": []string{}, "boot_environment.time_limit": 2 * time.Hour,
+	"images.bucket.endpoint": "", "images.bucket.name": "", "images.bucket.prefix": "", "images.bucket.region": "us-east-1", "images.bucket.path_style": true,
+	"images.bucket.credentials_file": "", "images.bucket.profile": "default", "images.bucket.ca_file": "", "images.bucket.server_name": "",
+	"images.bucket.interval": time.Minute, "images.bucket.forget_after": 7 * 24 * time.Hour,
 	"limits.silent": lifecycle.DefaultLimits.Silent, "limits.boot": lifecycle.DefaultLimits.Boot, "limits.first_boot": lifecycle.DefaultLimits.FirstBoot,
 }
 

@@ -56,7 +56,8 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{Data: "/var/lib/ingot", Interfaces: []string{}, Discover: true, LocalHost: true, KernelArgs: "console=tty0 console=ttyS0,115200 panic=30",
 		Admin: Admin{"127.0.0.1:7470"}, Machine: Machine{HTTPPort: 7480, TLSPort: 7443, OfferPort: 7444, NetconsolePort: 6666}, Log: Log{"info", "text"},
-		Limits: Limits{20 * time.Second, 20 * time.Minute, 20 * time.Minute}, Images: Images{TrustedKeys: []string{}, Keep: 3, Grace: 24 * time.Hour, Collect: true},
+		Limits: Limits{20 * time.Second, 20 * time.Minute, 20 * time.Minute}, Images: Images{TrustedKeys: []string{}, Keep: 3, Grace: 24 * time.Hour, Collect: true,
+			Bucket: Bucket{Region: "us-east-1", PathStyle: true, Profile: "default", Interval: time.Minute, ForgetAfter: 7 * 24 * time.Hour}},
 		BootEnvironment: BootEnvironment{Modes: []string{}, TimeLimit: 2 * time.Hour}}
 	if d := cmp.Diff(want, c); d != "" {
 		t.Errorf("defaults (-want +got):\n%s", d)
@@ -109,6 +110,14 @@ func TestBadFile(t *testing.T) {
 		"admin:\n  listen: somewhere\n":                                           `line 2: admin.listen: "somewhere"`,
 		"machine:\n  tls_port: 70000\n":                                           "line 2: machine.tls_port: 70000",
 		"images:\n  quota: lots\n":                                                `line 2: images.quota: "lots"`,
+		"images:\n  bucket:\n    endpoint: s3.example.com\n":                      `line 3: images.bucket.endpoint: "s3.example.com" (want https://HOST[:PORT]`,
+		"images:\n  bucket: {endpoint: 'https://k:s@a'}\n":                        `line 2: images.bucket.endpoint: "https://k:xxxxx@a"`,
+		"images:\n  bucket:\n    endpoint: https://a\n    name: A_B\n":            `line 4: images.bucket.name: "A_B"`,
+		"images:\n  bucket:\n    name: racks\n":                                   `line 3: images.bucket.name: "racks" without images.bucket.endpoint`,
+		"images:\n  bucket: {endpoint: 'https://a', name: abc, prefix: ../up}\n":  `line 2: images.bucket.prefix: "../up"`,
+		"images:\n  bucket:\n    interval: 0s\n":                                  "line 3: images.bucket.interval: 0s",
+		"images:\n  bucket:\n    forget_after: 1m\n":                              "line 3: images.bucket.forget_after: 1m0s",
+		"images:\n  bucket:\n    secret_key: abc\n":                               "line 3: unknown key secret_key",
 		"images:\n  keep: 0\n":                                                    "line 2: images.keep: 0",
 		"images:\n  trusted_keys: [nonsense]\n":                                   "line 2: images.trusted_keys: public key",
 		"data: /x\nnightly:\n  - {name: web, recipe: web, times: daily}\n":        `line 3: nightly web: times "daily"`,
@@ -122,11 +131,6 @@ func TestBadFile(t *testing.T) {
 		"discover: perhaps\n":                                                     `line 1: discover: "perhaps" (want true or false)`,
 		"log:\n  level: loud\n":                                                   `line 2: log.level: "loud" (want debug, info, warn or error)`,
 		"log:\n  format: xml\n":                                                   `line 2: log.format: "xml"`,
-		"boot_environment:\n  times: daily\n":                                     `line 2: boot_environment.times: times "daily"`,
-		"boot_environment:\n  modes: [pxe]\n":                                     `line 2: boot_environment.modes: boot mode "pxe" (want bios, uefi or secureboot)`,
-		"boot_environment:\n  mirror: deb.debian.org\n":                           `line 2: boot_environment.mirror: "deb.debian.org" (want http:// or https://)`,
-		"boot_environment:\n  time_limit: 0s\n":                                   "line 2: boot_environment.time_limit: 0s",
-		"nightly:\n  - {name: boot-environment, recipe: tiny, times: '@daily'}\n": "line 2: nightly boot-environment: the name is taken",
 		"limits:\n  boot: 0s\n":                                                   "line 2: limits.boot: 0s",
 		"limits:\n  boot: soon\n":                                                 `line 2: boot: "soon" (want a time like 20s or 1h)`,
 		"admin: 7470\n":                                                           "line 1: admin",
@@ -140,6 +144,11 @@ func TestBadFile(t *testing.T) {
 		network + "    lease_time: long\n":                                        `line 4: lease_time: "long"`,
 		network + "    reservations: [{mac: x, ip: 192.0.2.1}]\n":                 `line 2: network rack: reservation "x"`,
 		network + "  - name: other\n    subnet: 10.0.0.0/8\n    dhcp: on\n":       `line 4: network other: dhcp "on"`,
+		"boot_environment:\n  times: daily\n":                                     `line 2: boot_environment.times: times "daily"`,
+		"boot_environment:\n  modes: [pxe]\n":                                     `line 2: boot_environment.modes: boot mode "pxe" (want bios, uefi or secureboot)`,
+		"boot_environment:\n  mirror: deb.debian.org\n":                           `line 2: boot_environment.mirror: "deb.debian.org" (want http:// or https://)`,
+		"boot_environment:\n  time_limit: 0s\n":                                   "line 2: boot_environment.time_limit: 0s",
+		"nightly:\n  - {name: boot-environment, recipe: tiny, times: '@daily'}\n": "line 2: nightly boot-environment: the name is taken",
 	} {
 		file := write(t, text)
 		_, err := load(t, file)

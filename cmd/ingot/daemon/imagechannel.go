@@ -21,6 +21,9 @@ func (w *imageWork) Promote(ctx context.Context, in api.ImagePromote) (inventory
 
 // Rollback implements rest.Images.
 func (w *imageWork) Rollback(ctx context.Context, in api.ImageRollback) (inventory.Image, error) {
+	if err := w.fetchPrevious(ctx, in.Name, in.Channel); err != nil {
+		return inventory.Image{}, err
+	}
 	image, err := w.publish.Rollback(ctx, in.Name, in.Channel)
 	if err != nil {
 		return image, err

@@ -22,11 +22,31 @@ func (w *imageWork) Collect(ctx context.Context, in api.ImageCollect) ([]api.Ima
 			return nil, err
 		}
 	}
+	rows := decisionRows(plan, false)
+	if w.share == nil {
+		return rows, nil
+	}
+	shared, err := w.collectBucket(ctx, in.DryRun)
+	return append(rows, decisionRows(shared, true)...), err
+}
+
+func decisionRows(plan []images.Decision, shared bool) []api.ImageDecision {
 	rows := []api.ImageDecision{}
 	for _, d := range plan {
-		rows = append(rows, api.ImageDecision{Name: d.Image.Name, Digest: d.Image.Digest, Version: d.Image.Version, Keep: d.Keep, Why: d.Why, FreesBytes: d.FreesBytes})
+		rows = append(rows, api.ImageDecision{Name: d.Image.Name, Digest: d.Image.Digest, Version: d.Image.Version, Bucket: shared,
+			Keep: d.Keep, Why: d.Why, FreesBytes: d.FreesBytes})
 	}
-	return rows, nil
+	return rows
+}
+
+// collectBucket decides about what is in the bucket, and takes away what can go.
+func (w *imageWork) collectBucket(ctx context.Context, dryRun bool) ([]images.Decision, error) {
+	plan, err := w.share.Plan(ctx)
+	if err != nil || dryRun {
+		return plan, err
+	}
+	_, err = w.share.Collect(ctx, plan)
+	return plan, err
 }
 
 func (w *imageWork) plan(ctx context.Context) ([]images.Decision, error) {

@@ -27,7 +27,8 @@ type Images struct {
 	Keep  int           `yaml:"keep" mapstructure:"keep"`
 	Grace time.Duration `yaml:"grace" mapstructure:"grace"`
 	// Collect removes what is neither kept nor used after each nightly build.
-	Collect bool `yaml:"collect" mapstructure:"collect"`
+	Collect bool   `yaml:"collect" mapstructure:"collect"`
+	Bucket  Bucket `yaml:"bucket" mapstructure:"bucket"`
 }
 
 func (i Images) check() error {
@@ -43,7 +44,7 @@ func (i Images) check() error {
 	if i.Grace < 0 {
 		return bad("images.grace", "%s (want 0s or more)", i.Grace)
 	}
-	return nil
+	return i.Bucket.check()
 }
 
 // quotaBytes is 0 for no bound.

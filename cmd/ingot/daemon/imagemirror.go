@@ -29,23 +29,33 @@ func (w *imageWork) rescan(ctx context.Context, failed func(error)) error {
 	}
 }
 
-// mirror makes the inventory list what the store on disk has.
+// mirror makes the inventory list what the store on disk has, and other servers soon.
 func (w *imageWork) mirror(ctx context.Context) error {
+	changed, err := w.reflect(ctx)
+	if changed && w.share != nil {
+		w.share.Wake()
+	}
+	return err
+}
+
+// reflect makes the inventory list what the store on disk has, and tells whether that is
+// new.
+func (w *imageWork) reflect(ctx context.Context) (changed bool, err error) {
 	if w.store == nil {
-		return nil
+		return false, nil
 	}
 	list, err := w.images.List(ctx)
 	if err != nil {
-		return fmt.Errorf("list images: %w", err)
+		return false, fmt.Errorf("list images: %w", err)
 	}
 	points, err := w.images.Channels(ctx)
 	if err != nil {
-		return fmt.Errorf("list channels: %w", err)
+		return false, fmt.Errorf("list channels: %w", err)
 	}
 	if same, err := w.mirrored(ctx, list, points); same || err != nil {
-		return err
+		return false, err
 	}
-	return w.store.Update(ctx, func(x inventory.Tx) error {
+	return true, w.store.Update(ctx, func(x inventory.Tx) error {
 		have, err := x.Images(ctx)
 		if err != nil {
 			return err

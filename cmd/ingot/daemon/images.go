@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"ingot/images"
+	"ingot/images/bucket"
 	"ingot/images/build"
 	"ingot/images/master"
 	"ingot/images/publish"
@@ -27,6 +29,7 @@ type imageWork struct {
 	images  *images.Store
 	publish *publish.Publisher
 	store   inventory.Store // nil without a server
+	share   *bucket.Share   // nil for none
 	// gone is told of an image that was removed; nil is allowed.
 	gone func(ctx context.Context, digest string)
 	cfg  Images
@@ -151,9 +154,18 @@ func (w *imageWork) release(ctx context.Context, image inventory.Image, channel 
 		return released, mirrored
 	}
 	if err != nil {
-		return image, fmt.Errorf("%s@%s is stored, and channel %s did not move (--untested moves it without a boot test): %w", image.Name, image.Digest, channel, err)
+		return image, fmt.Errorf("%s@%s is stored, and channel %s did not move%s: %w", image.Name, image.Digest, channel, wayRound(err), err)
 	}
 	return released, nil
+}
+
+// wayRound is what moves a channel in spite of an error.
+func wayRound(err error) string {
+	var step *publish.StepError
+	if errors.As(err, &step) && step.Step == "boot test" {
+		return " (--untested moves it without a boot test)"
+	}
+	return ""
 }
 
 func (w *imageWork) version() string { return w.now().UTC().Format("2006-01-02.150405") }

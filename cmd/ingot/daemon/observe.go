@@ -68,5 +68,13 @@ func (d *Daemon) metrics() http.Handler {
 		count("dhcp_dropped_total", "DHCP packets dropped because the queue was full.", &stats.Dropped),
 		count("dhcp_commits_total", "Lease commits.", &stats.Commits),
 		count("dhcp_committed_leases_total", "Leases committed.", &stats.Committed))
+	if share := d.images.share; share != nil {
+		s := &share.Stats
+		reg.MustRegister(count("bucket_pushed_bytes_total", "Bytes of image chunks put into the bucket.", &s.PushedBytes),
+			count("bucket_pulled_bytes_total", "Bytes of image chunks fetched from the bucket.", &s.PulledBytes),
+			count("bucket_failures_total", "Looks at the bucket that ended with an error.", &s.Failures),
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "ingot", Name: "bucket_good_timestamp_seconds", Help: "When a look at the bucket last went well."},
+				func() float64 { return float64(s.Good.Load()) }))
+	}
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 }

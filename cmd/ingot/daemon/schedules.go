@@ -160,6 +160,14 @@ func (s *schedules) publish(ctx context.Context, n Nightly, recipe build.Recipe,
 	if err == nil {
 		err = s.images.collect(ctx, plan)
 	}
+	if err != nil || s.images.share == nil {
+		return err
+	}
+	_, err = s.images.collectBucket(ctx, false)
+	if errors.Is(err, inventory.ErrBusy) {
+		s.images.log.Warn("the bucket is collected another time", "err", err)
+		return nil
+	}
 	return err
 }
 

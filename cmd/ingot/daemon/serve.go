@@ -178,6 +178,9 @@ func (d *Daemon) openImages(ctx context.Context) error {
 	}
 	work.store, work.now = d.store, d.now
 	d.images = work
+	if err := d.openShare(ctx); err != nil {
+		return err
+	}
 	return d.images.mirror(ctx)
 }
 
@@ -369,6 +372,9 @@ func (d *Daemon) run(ctx context.Context) error {
 	g.Go(func() error {
 		return d.images.rescan(ctx, func(err error) { d.log.Error("rescan images", "err", err) })
 	})
+	if d.images.share != nil {
+		g.Go(func() error { return d.images.share.Run(ctx) })
+	}
 	g.Go(func() error { return d.boot.Run(ctx) })
 	g.Go(func() error { return d.networks.decide(ctx, d.cfg.Interfaces) })
 	g.Go(func() error { return serveHTTP(ctx, d.adminHandler(), admin) })

@@ -25,6 +25,7 @@ type Images interface {
 	Lint(ctx context.Context, in api.ImageRefs) ([]api.LintFinding, error)
 	History(ctx context.Context, name string) (api.ImageHistory, error)
 	Collect(ctx context.Context, in api.ImageCollect) ([]api.ImageDecision, error)
+	Refresh(ctx context.Context, in api.ImageRefresh) ([]api.ImageShared, error)
 }
 
 // Schedules are what is done again and again.
@@ -45,6 +46,7 @@ func (s *Server) images(h huma.API, mux *http.ServeMux) {
 	post(h, s, "/images/diff", "diff-images", Images.Diff)
 	post(h, s, "/images/lint", "lint-image", Images.Lint)
 	post(h, s, "/images/gc", "collect-images", Images.Collect)
+	post(h, s, "/images/refresh", "refresh-images", Images.Refresh)
 	get(h, "/images/{name}/history", "image-history", func(ctx context.Context, in *named) (api.ImageHistory, error) { return s.Images.History(ctx, in.Name) })
 	get(h, "/schedules", "list-schedules", func(ctx context.Context, _ *struct{}) ([]api.ScheduleRow, error) { return s.Schedules.List(ctx) })
 	huma.Register(h, huma.Operation{OperationID: "run-schedule", Method: http.MethodPost, Path: "/api/v1/schedules/{name}/run"},

@@ -1,0 +1,87 @@
+package images
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"ingot/images/master"
+)
+
+// packEntry is where one frame lies in its pack.
+type packEntry struct {
+	sum            master.Digest
+	offset, length int64
+}
+
+func (e packEntry) end() int64 { return e.offset + e.length }
+
+// An index file is the magic, the entries in the order of the pack (32 bytes of SHA-256,
+// 8 of offset, 4 of length, big endian), and the SHA-256 of all that.
+const (
+	packMagic      = "INGOTPK1"
+	packEntryBytes = sha256.Size + 8 + 4
+)
+
+func encodeIndex(entries []packEntry) []byte {
+	text := append(make([]byte, 0, len(packMagic)+len(entries)*packEntryBytes+sha256.Size), packMagic...)
+	for _, e := range entries {
+		text = append(text, e.sum[:]...)
+		text = binary.BigEndian.AppendUint64(text, uint64(e.offset))
+		text = binary.BigEndian.AppendUint32(text, uint32(e.length))
+	}
+	sum := sha256.Sum256(text)
+	return append(text, sum[:]...)
+}
+
+// parseIndex errors when the text is not what encodeIndex wrote.
+func parseIndex(text []byte) ([]packEntry, error) {
+	body := len(text) - len(packMagic) - sha256.Size
+	if body < 0 || body%packEntryBytes != 0 || !bytes.HasPrefix(text, []byte(packMagic)) {
+		return nil, errors.New("it is no index of a pack, or was cut short")
+	}
+	text, end := text[:len(text)-sha256.Size], text[len(text)-sha256.Size:]
+	if sum := sha256.Sum256(text); !bytes.Equal(sum[:], end) {
+		return nil, errors.New("it is damaged: its bytes have another SHA-256 than its last ones say")
+	}
+	entries := make([]packEntry, body/packEntryBytes)
+	reached := int64(0)
+	for i := range entries {
+		at := text[len(packMagic)+i*packEntryBytes:]
+		e := packEntry{offset: int64(binary.BigEndian.Uint64(at[sha256.Size:])), length: int64(binary.BigEndian.Uint32(at[sha256.Size+8:]))}
+		copy(e.sum[:], at)
+		if e.offset < reached || e.length == 0 || e.length > master.MaxChunkBytes*2 {
+			return nil, fmt.Errorf("entry %d is at %d, with %d bytes", i, e.offset, e.length)
+		}
+		reached = e.end()
+		entries[i] = e
+	}
+	return entries, nil
+}
+
+func readIndex(path string) ([]packEntry, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := parseIndex(text)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w: remove it, and import or build the images again that miss chunks then", path, err)
+	}
+	return entries, nil
+}
+
+// replaceIndex puts other entries in the place of a pack's.
+func replaceIndex(path string, entries []packEntry) error {
+	if err := writeSynced(path+".new", encodeIndex(entries)); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}

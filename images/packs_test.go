@@ -1,0 +1,123 @@
+package images
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ingot/images/master"
+)
+
+func someEntries() []packEntry {
+	return []packEntry{
+		{master.DigestOf([]byte("a")), 0, 100},
+		{master.DigestOf([]byte("b")), 100, 1},
+		{master.DigestOf([]byte("c")), 5000, 1 << 20},
+	}
+}
+
+func TestIndexText(t *testing.T) {
+	want := someEntries()
+	text := encodeIndex(want)
+	got, err := parseIndex(text)
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(packEntry{})); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	flipped := bytes.Clone(text)
+	flipped[20] ^= 1
+	overlapping := someEntries()
+	overlapping[1].offset = 50
+	empty := someEntries()
+	empty[0].length = 0
+	for name, test := range map[string]struct {
+		text []byte
+		says string
+	}{
+		"cut short":   {text[:len(text)-1], "cut short"},
+		"nothing":     {nil, "cut short"},
+		"another":     {append([]byte("INGOTPK9"), text[8:]...), "no index"},
+		"flipped bit": {flipped, "damaged"},
+		"overlapping": {encodeIndex(overlapping), "entry 1"},
+		"empty frame": {encodeIndex(empty), "entry 0"},
+	} {
+		if _, err := parseIndex(test.text); err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %v, want one that says %q", name, err, test.says)
+		}
+	}
+}
+
+func FuzzIndex(f *testing.F) {
+	f.Add(encodeIndex(nil))
+	f.Add(encodeIndex(someEntries()))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		entries, err := parseIndex(text)
+		if err == nil && !bytes.Equal(encodeIndex(entries), text) {
+			t.Errorf("%x reads as %v, which is written otherwise", text, entries)
+		}
+	})
+}
+
+// TestOldestPackCounts: two servers that import the same at once leave it in two packs;
+// all read the same one, and the other goes with the next removal.
+func TestOldestPackCounts(t *testing.T) {
+	s, err := NewStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := []byte("a frame")
+	sum := master.DigestOf(frame)
+	var all []*staging
+	for range 2 {
+		st, err := s.newStaging(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(st.put(sum, frame), st.sync()); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, st)
+	}
+	for _, st := range all {
+		if err := errors.Join(s.locked(t.Context(), st.keepPack), st.discard()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, when := range []string{"both there", "one removed"} {
+		x, err := s.reloadIndex()
+		if err != nil || x.where[sum] != (location{1, 0, int64(len(frame))}) {
+			t.Errorf("%s: %+v, %v", when, x.where[sum], err)
+		}
+		if _, _, err := s.removeFrames(t.Context(), func() (frames, error) { return frames{sum: 0}, nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if x, err := s.reloadIndex(); err != nil || len(x.packs) != 1 {
+		t.Errorf("packs %v, %v", x.numbers(), err)
+	}
+}
+
+// TestSweepPacks: a pack without its index is of a process that stopped in between.
+func TestSweepPacks(t *testing.T) {
+	dir := t.TempDir()
+	s, err := NewStore(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := []string{s.packFile(7, packDataSuffix), s.packFile(6, packIndexSuffix) + ".new"}
+	for _, path := range left {
+		if err := os.WriteFile(path, []byte("half"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := NewStore(dir); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := filepath.Glob(filepath.Join(s.packs(), "*")); err != nil || names != nil {
+		t.Errorf("left: %v, %v", names, err)
+	}
+}

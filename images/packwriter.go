@@ -1,0 +1,88 @@
+package images
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"ingot/images/master"
+)
+
+// packWriter writes a pack, one frame behind the other.
+type packWriter struct {
+	path    string
+	file    *os.File // nil before the first frame
+	entries []packEntry
+	where   map[master.Digest]int
+	bytes   int64
+	// flushed is how much the kernel was told to write to the disk.
+	flushed int64
+	// mends are frames that another pack has damaged.
+	mends []master.Digest
+}
+
+func (w *packWriter) has(sum master.Digest) bool {
+	_, ok := w.where[sum]
+	return ok
+}
+
+// flushBytes is how much is gathered before the disk is set to work, so that sync has
+// little left to wait for.
+const flushBytes = 16 << 20
+
+func (w *packWriter) add(sum master.Digest, frame []byte) (err error) {
+	if w.file == nil {
+		if w.file, err = os.OpenFile(w.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644); err != nil {
+			return err
+		}
+		w.where = map[master.Digest]int{}
+	}
+	if _, err := w.file.WriteAt(frame, w.bytes); err != nil {
+		return err
+	}
+	w.where[sum] = len(w.entries)
+	w.entries = append(w.entries, packEntry{sum, w.bytes, int64(len(frame))})
+	w.bytes += int64(len(frame))
+	if w.bytes-w.flushed >= flushBytes {
+		// Only a hint: a file system without it writes everything at the end.
+		_ = unix.SyncFileRange(int(w.file.Fd()), w.flushed, w.bytes-w.flushed, unix.SYNC_FILE_RANGE_WRITE)
+		w.flushed = w.bytes
+	}
+	return nil
+}
+
+func (w *packWriter) read(sum master.Digest) ([]byte, error) {
+	e := w.entries[w.where[sum]]
+	frame := make([]byte, e.length)
+	_, err := w.file.ReadAt(frame, e.offset)
+	return frame, err
+}
+
+func (w *packWriter) sync() error {
+	if w.file == nil {
+		return nil
+	}
+	return w.file.Sync()
+}
+
+func (w *packWriter) close() error {
+	if w.file == nil {
+		return nil
+	}
+	return w.file.Close()
+}
+
+// nextPack is the number behind those of the names.
+func nextPack(names []string) int {
+	last := 0
+	for _, name := range names {
+		stem, _, _ := strings.Cut(filepath.Base(name), ".")
+		if n, err := strconv.Atoi(stem); err == nil {
+			last = max(last, n)
+		}
+	}
+	return last + 1
+}
