@@ -22,6 +22,8 @@ const (
 	BootSetFormer BootSetState = "former"
 	// BootSetWithdrawn was current and rolled back: no schedule takes it again.
 	BootSetWithdrawn BootSetState = "withdrawn"
+	// BootSetDamaged can't be read: a build of the same packages makes it again.
+	BootSetDamaged BootSetState = "damaged"
 )
 
 // BootSet is one set of the boot environment's files: loaders, kernel, the agent's two

@@ -31,7 +31,8 @@ func (s *Store) Lock() (unlock func() error, err error) {
 }
 
 // add makes a set by build, which makes it in the directory it is given, and keeps it under
-// its digest. A set with the same content stays, and is known by its new key.
+// its digest. A set with the same content stays, and is known by its new key; one
+// that is damaged is replaced.
 func (s *Store) add(build func(out, parts string) error) (inventory.BootSet, error) {
 	if err := s.sweep(); err != nil {
 		return inventory.BootSet{}, err
@@ -55,7 +56,7 @@ func (s *Store) add(build func(out, parts string) error) (inventory.BootSet, err
 // keep moves a set to its place.
 func (s *Store) keep(made string, m bootfiles.Manifest) (inventory.BootSet, error) {
 	id := idOf(m)
-	if _, err := os.Stat(filepath.Join(s.setDir(id), recordName)); err == nil {
+	if s.whole(id) {
 		if err := m.Write(s.setDir(id)); err != nil {
 			return inventory.BootSet{}, err
 		}
@@ -64,6 +65,9 @@ func (s *Store) keep(made string, m bootfiles.Manifest) (inventory.BootSet, erro
 		s.mu.Unlock()
 		return s.Get(id)
 	}
+	s.mu.Lock()
+	delete(s.opened, id)
+	s.mu.Unlock()
 	dest := s.setDir(id)
 	if err := os.RemoveAll(dest); err != nil {
 		return inventory.BootSet{}, err

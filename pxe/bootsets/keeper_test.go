@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -308,4 +309,36 @@ func TestInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.want(map[string]inventory.BootSetState{"four": inventory.BootSetFormer, "five": inventory.BootSetCurrent})
+}
+
+// TestDamaged: a set whose files are not what they were is made again.
+func TestDamaged(t *testing.T) {
+	dir, c := t.TempDir(), newClock()
+	for name, harm := range map[string]func(string) error{
+		"changed": func(set string) error {
+			return os.WriteFile(filepath.Join(set, "vmlinuz"), []byte("VMLINUZ of one"), 0o644)
+		},
+		"cut":    func(set string) error { return os.Truncate(filepath.Join(set, "vmlinuz"), 1) },
+		"record": func(set string) error { return os.Remove(filepath.Join(set, recordName)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorkshop(t, dir, c)
+			first := w.first()
+			if err := harm(w.Store.setDir(first.ID)); err != nil {
+				t.Fatal(err)
+			}
+			again := newWorkshop(t, dir, c)
+			if name != "changed" {
+				again.want(map[string]inventory.BootSetState{"": inventory.BootSetDamaged})
+			}
+			r, err := again.night()
+			if err != nil || r.Set.ID != first.ID || again.builds != 1 || !r.Set.Tested() {
+				t.Errorf("%+v, %v, %d builds", r, err, again.builds)
+			}
+			if got := content(t, again.Store, "", "vmlinuz"); got != "vmlinuz of one" {
+				t.Errorf("kernel %q", got)
+			}
+			again.want(map[string]inventory.BootSetState{"one": inventory.BootSetCurrent})
+		})
+	}
 }

@@ -59,14 +59,15 @@ func (s *Store) collect(machines map[string]int) (removed []string, err error) {
 		return nil, err
 	}
 	keep := map[string]bool{}
+	if current, err := s.Current(); err == nil {
+		keep[current] = true
+	}
 	if before, err := s.Before(); err == nil {
 		keep[before.ID] = true
 	}
 	var fresh, withdrawn bool
 	for _, row := range list { // the newest first
 		switch row.State {
-		case inventory.BootSetCurrent:
-			keep[row.ID] = true
 		case inventory.BootSetCandidate, inventory.BootSetFailed:
 			keep[row.ID], fresh = keep[row.ID] || !fresh, true
 		case inventory.BootSetWithdrawn:

@@ -135,7 +135,8 @@ func (s *Store) ids() ([]string, error) {
 	return ids, err
 }
 
-// List describes the sets, the newest first.
+// List describes the sets, the newest first. Of one that can't be read there is only its
+// id: Find says what is wrong with it.
 func (s *Store) List() ([]inventory.BootSet, error) {
 	ids, err := s.ids()
 	if err != nil {
@@ -145,7 +146,7 @@ func (s *Store) List() ([]inventory.BootSet, error) {
 	for _, id := range ids {
 		row, err := s.Get(id)
 		if err != nil {
-			return nil, err
+			row = inventory.BootSet{ID: id, State: inventory.BootSetDamaged}
 		}
 		list = append(list, row)
 	}
@@ -175,7 +176,19 @@ func (s *Store) Find(ref string) (inventory.BootSet, error) {
 	return s.Get(ids[0])
 }
 
-// withKey is the set that was made from what the key stands for.
+// whole reports whether a set's files are as its manifest says.
+func (s *Store) whole(id string) bool {
+	set, err := bootfiles.Open(s.setDir(id))
+	if err == nil {
+		err = set.Verify()
+	}
+	if err == nil {
+		_, err = s.read(id)
+	}
+	return err == nil
+}
+
+// withKey is the whole set that was made from what the key stands for.
 func (s *Store) withKey(key string) (id string, found bool, err error) {
 	ids, err := s.ids()
 	if err != nil {
@@ -184,9 +197,9 @@ func (s *Store) withKey(key string) (id string, found bool, err error) {
 	for _, id := range ids {
 		set, err := s.Set(id)
 		if err != nil {
-			return "", false, err
+			continue // damaged: it is made again
 		}
-		if set.Manifest().Key == key {
+		if set.Manifest().Key == key && s.whole(id) {
 			return id, true, nil
 		}
 	}

@@ -49,7 +49,11 @@ func (d *Daemon) openSets(ctx context.Context) error {
 // bootSet makes the boot files at the first start: a first boot does not wait for a boot
 // test. A server without an interface needs none.
 func (d *Daemon) bootSet(ctx context.Context) error {
-	_, err := d.sets.Keeper.Store.Current()
+	id, err := d.sets.Keeper.Store.Current()
+	if err == nil {
+		_, err = d.sets.Keeper.Store.Set(id)
+		return err
+	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
