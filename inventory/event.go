@@ -11,42 +11,45 @@ type EventKind string
 
 // The kinds of event.
 const (
-	EventDiscovered   EventKind = "machine.discovered"
-	EventState        EventKind = "machine.state"
-	EventPhase        EventKind = "machine.phase"
-	EventFailed       EventKind = "machine.failed"
-	EventRecovered    EventKind = "machine.recovered"
-	EventConflict     EventKind = "machine.conflict"
-	EventFacts        EventKind = "machine.facts"
-	EventHold         EventKind = "machine.hold"
-	EventOrdered      EventKind = "machine.ordered"
-	EventProgress     EventKind = "machine.progress"
-	EventWritten      EventKind = "machine.written"
-	EventPhoneHome    EventKind = "machine.phone-home"
-	EventDeleted      EventKind = "machine.deleted"
-	EventPlaced       EventKind = "vm.placed"
-	EventVMMade       EventKind = "vm.made"
-	EventVMGone       EventKind = "vm.gone"
-	EventBoot         EventKind = "boot.started"
-	EventBootFile     EventKind = "boot.file"
-	EventBootScript   EventKind = "boot.script"
-	EventBootRejected EventKind = "boot.rejected"
-	EventAgentUp      EventKind = "agent.up"
-	EventAgentLost    EventKind = "agent.lost"
-	EventAgentPanic   EventKind = "agent.panic"
-	EventAgentAlarm   EventKind = "agent.alarm"
-	EventOrderRefused EventKind = "agent.order-refused"
-	EventOtherDHCP    EventKind = "dhcp.other-server"
-	EventExhausted    EventKind = "dhcp.pool-exhausted"
-	EventDeclined     EventKind = "dhcp.declined"
-	EventDHCPMode     EventKind = "dhcp.mode"
-	EventImage        EventKind = "image.added"
-	EventImageTested  EventKind = "image.tested"
-	EventImageRemoved EventKind = "image.removed"
-	EventChannel      EventKind = "image.channel"
-	EventBuild        EventKind = "image.build"
-	EventRollout      EventKind = "image.rollout"
-	EventServer       EventKind = "server.started"
+	EventDiscovered     EventKind = "machine.discovered"
+	EventState          EventKind = "machine.state"
+	EventPhase          EventKind = "machine.phase"
+	EventFailed         EventKind = "machine.failed"
+	EventRecovered      EventKind = "machine.recovered"
+	EventConflict       EventKind = "machine.conflict"
+	EventFacts          EventKind = "machine.facts"
+	EventHold           EventKind = "machine.hold"
+	EventOrdered        EventKind = "machine.ordered"
+	EventProgress       EventKind = "machine.progress"
+	EventWritten        EventKind = "machine.written"
+	EventPhoneHome      EventKind = "machine.phone-home"
+	EventDeleted        EventKind = "machine.deleted"
+	EventPlaced         EventKind = "vm.placed"
+	EventVMMade         EventKind = "vm.made"
+	EventVMGone         EventKind = "vm.gone"
+	EventBoot           EventKind = "boot.started"
+	EventBootFile       EventKind = "boot.file"
+	EventBootScript     EventKind = "boot.script"
+	EventBootRejected   EventKind = "boot.rejected"
+	EventBootSet        EventKind = "bootset.current"
+	EventBootSetTested  EventKind = "bootset.tested"
+	EventBootSetSuspect EventKind = "bootset.suspect"
+	EventAgentUp        EventKind = "agent.up"
+	EventAgentLost      EventKind = "agent.lost"
+	EventAgentPanic     EventKind = "agent.panic"
+	EventAgentAlarm     EventKind = "agent.alarm"
+	EventOrderRefused   EventKind = "agent.order-refused"
+	EventOtherDHCP      EventKind = "dhcp.other-server"
+	EventExhausted      EventKind = "dhcp.pool-exhausted"
+	EventDeclined       EventKind = "dhcp.declined"
+	EventDHCPMode       EventKind = "dhcp.mode"
+	EventImage          EventKind = "image.added"
+	EventImageTested    EventKind = "image.tested"
+	EventImageRemoved   EventKind = "image.removed"
+	EventChannel        EventKind = "image.channel"
+	EventBuild          EventKind = "image.build"
+	EventRollout        EventKind = "image.rollout"
+	EventServer         EventKind = "server.started"
 )
 
 // Event is something that happened, for ever in order. Seq is given by the store, has
@@ -112,40 +115,43 @@ func decoder[T Payload]() func(json.RawMessage) (Payload, error) {
 }
 
 var payloads = map[EventKind]func(json.RawMessage) (Payload, error){
-	EventDiscovered:   decoder[Seen](),
-	EventState:        decoder[StateChanged](),
-	EventPhase:        decoder[PhaseChanged](),
-	EventFailed:       decoder[Failed](),
-	EventRecovered:    decoder[Recovered](),
-	EventConflict:     decoder[Conflicted](),
-	EventFacts:        decoder[FactsRead](),
-	EventHold:         decoder[Held](),
-	EventOrdered:      decoder[Ordered](),
-	EventProgress:     decoder[Progressed](),
-	EventWritten:      decoder[Written](),
-	EventPhoneHome:    decoder[PhonedHome](),
-	EventDeleted:      decoder[Deleted](),
-	EventPlaced:       decoder[Placed](),
-	EventVMMade:       decoder[VMMade](),
-	EventVMGone:       decoder[VMGone](),
-	EventBoot:         decoder[BootStarted](),
-	EventBootFile:     decoder[BootFile](),
-	EventBootScript:   decoder[BootScript](),
-	EventBootRejected: decoder[BootRejected](),
-	EventAgentUp:      decoder[AgentUp](),
-	EventAgentLost:    decoder[AgentLost](),
-	EventAgentPanic:   decoder[AgentPanic](),
-	EventAgentAlarm:   decoder[AgentAlarm](),
-	EventOrderRefused: decoder[OrderRefused](),
-	EventOtherDHCP:    decoder[OtherDHCP](),
-	EventExhausted:    decoder[PoolExhausted](),
-	EventDeclined:     decoder[AddressDeclined](),
-	EventDHCPMode:     decoder[DHCPModeChanged](),
-	EventImage:        decoder[ImageAdded](),
-	EventImageTested:  decoder[ImageTested](),
-	EventImageRemoved: decoder[ImageRemoved](),
-	EventChannel:      decoder[ChannelMoved](),
-	EventBuild:        decoder[BuildEnded](),
-	EventRollout:      decoder[RolloutMoved](),
-	EventServer:       decoder[ServerStarted](),
+	EventDiscovered:     decoder[Seen](),
+	EventState:          decoder[StateChanged](),
+	EventPhase:          decoder[PhaseChanged](),
+	EventFailed:         decoder[Failed](),
+	EventRecovered:      decoder[Recovered](),
+	EventConflict:       decoder[Conflicted](),
+	EventFacts:          decoder[FactsRead](),
+	EventHold:           decoder[Held](),
+	EventOrdered:        decoder[Ordered](),
+	EventProgress:       decoder[Progressed](),
+	EventWritten:        decoder[Written](),
+	EventPhoneHome:      decoder[PhonedHome](),
+	EventDeleted:        decoder[Deleted](),
+	EventPlaced:         decoder[Placed](),
+	EventVMMade:         decoder[VMMade](),
+	EventVMGone:         decoder[VMGone](),
+	EventBoot:           decoder[BootStarted](),
+	EventBootFile:       decoder[BootFile](),
+	EventBootScript:     decoder[BootScript](),
+	EventBootRejected:   decoder[BootRejected](),
+	EventBootSet:        decoder[BootSetMoved](),
+	EventBootSetTested:  decoder[BootSetTested](),
+	EventBootSetSuspect: decoder[BootSetSuspect](),
+	EventAgentUp:        decoder[AgentUp](),
+	EventAgentLost:      decoder[AgentLost](),
+	EventAgentPanic:     decoder[AgentPanic](),
+	EventAgentAlarm:     decoder[AgentAlarm](),
+	EventOrderRefused:   decoder[OrderRefused](),
+	EventOtherDHCP:      decoder[OtherDHCP](),
+	EventExhausted:      decoder[PoolExhausted](),
+	EventDeclined:       decoder[AddressDeclined](),
+	EventDHCPMode:       decoder[DHCPModeChanged](),
+	EventImage:          decoder[ImageAdded](),
+	EventImageTested:    decoder[ImageTested](),
+	EventImageRemoved:   decoder[ImageRemoved](),
+	EventChannel:        decoder[ChannelMoved](),
+	EventBuild:          decoder[BuildEnded](),
+	EventRollout:        decoder[RolloutMoved](),
+	EventServer:         decoder[ServerStarted](),
 }

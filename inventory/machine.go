@@ -183,6 +183,8 @@ type AgentSession struct {
 	Address netip.Addr `json:"address,omitzero"`
 	// MAC is the NIC the agent came up on.
 	MAC MAC `json:"mac,omitempty"`
+	// BootSet is the set of boot files that it booted from, empty when it didn't say.
+	BootSet string `json:"bootSet,omitempty"`
 	// FactsAt is when this boot's agent last sent the facts, zero before.
 	FactsAt time.Time `json:"factsAt,omitzero"`
 	// LastLog is the last line of its log, for the answer to "what is it doing?".

@@ -43,8 +43,10 @@ const (
 
 // BootFile: a boot file went out, or didn't.
 type BootFile struct {
-	Attempt    string      `json:"attempt,omitempty"`
-	File       string      `json:"file"`
+	Attempt string `json:"attempt,omitempty"`
+	File    string `json:"file"`
+	// Set is the set of boot files that it is from, empty where the client named none.
+	Set        string      `json:"set,omitempty"`
 	Protocol   string      `json:"protocol"`
 	Outcome    FileOutcome `json:"outcome"`
 	Bytes      int64       `json:"bytes"`
@@ -105,6 +107,8 @@ type AgentUp struct {
 	Address netip.Addr `json:"address,omitzero"`
 	Kernel  string     `json:"kernel,omitempty"`
 	Version string     `json:"version,omitempty"`
+	// BootSet is the set of boot files that it booted from, when it said so.
+	BootSet string `json:"bootSet,omitempty"`
 }
 
 // Kind implements Payload.

@@ -30,14 +30,17 @@ import (
 
 const mac = inventory.MAC("52:54:00:12:34:56")
 
+// setID is the set that scripts name.
+const setID = "0123456789abcdef"
+
 // bootSet is a closed set of files whose content is their name.
 type bootSet struct{ dir string }
 
 // bootNames are the files that a set of bootfiles has.
 var bootNames = []string{"undionly.kpxe", "snponly.efi", "ipxe.efi", "shimx64.efi", "grubx64.efi", "shimaa64.efi", "grubaa64.efi", "vmlinuz", "initrd.img", "modules.img"}
 
-func (s bootSet) Open(name string) (*os.File, fs.FileInfo, error) {
-	if !slices.Contains(bootNames, name) {
+func (s bootSet) Open(set, name string) (*os.File, fs.FileInfo, error) {
+	if set != "" && set != setID || !slices.Contains(bootNames, name) {
 		return nil, nil, fmt.Errorf("file %q: %w", name, fs.ErrNotExist)
 	}
 	f, err := os.Open(filepath.Join(s.dir, name))
@@ -80,7 +83,7 @@ func newRig(t *testing.T) *rig {
 	web := httptest.NewUnstartedServer(nil)
 	port := netip.MustParseAddrPort(web.Listener.Addr().String()).Port()
 	r := &rig{t: t, store: store, web: web,
-		table: netboot.NewTable(netboot.Config{HTTPPort: int(port), TLSPort: 7443, Pin: "abcd", Discover: true})}
+		table: netboot.NewTable(netboot.Config{HTTPPort: int(port), TLSPort: 7443, Pin: "abcd", Discover: true, BootSet: func() string { return setID }})}
 	recorder := netboot.NewRecorder(r.table, store, time.Now, nil)
 	r.server = &Server{cfg: Config{Store: store, Table: r.table, Recorder: recorder, Boot: set, Now: time.Now}, log: slog.New(slog.DiscardHandler)}
 	files, h, err := r.server.fileServers()
@@ -309,7 +312,11 @@ func (r *rig) agent(script string) {
 	if m == nil {
 		return
 	}
-	for _, url := range []string{m[1] + "/boot/" + mac.Hyphened() + "/modules.img", m[1] + "/boot/modules.img", m[1] + "//boot//modules.img"} {
+	if !strings.Contains(script, " ingot.set="+setID) || !strings.Contains(script, "/"+inventory.SetFolder(setID)+"vmlinuz") {
+		r.t.Errorf("the script does not name its set:\n%s", script)
+	}
+	for _, url := range []string{m[1] + "/boot/" + mac.Hyphened() + "/modules.img", m[1] + "/boot/modules.img", m[1] + "//boot//modules.img",
+		m[1] + "/boot/" + mac.Hyphened() + "/" + inventory.SetFolder(setID) + "modules.img"} {
 		text, err := r.byHTTP(url)
 		r.isFile(url, text, err, "modules.img")
 	}
@@ -317,7 +324,7 @@ func (r *rig) agent(script string) {
 
 // TestUnknownFile: a request for what isn't served is refused, and told.
 func TestUnknownFile(t *testing.T) {
-	for _, name := range []string{"pxelinux.0", "../../etc/passwd", "EFI/BOOT/BOOTX64.EFI", "grub/machine/nonsense/grub.cfg"} {
+	for _, name := range []string{"pxelinux.0", "../../etc/passwd", "EFI/BOOT/BOOTX64.EFI", "set-ffff/vmlinuz", "set-/vmlinuz", "grub/machine/nonsense/grub.cfg"} {
 		r := newRig(t)
 		m := inventory.NewMachine(mac, time.Now())
 		if err := r.store.Update(t.Context(), func(x inventory.Tx) error { return x.PutMachine(t.Context(), m) }); err != nil {

@@ -17,9 +17,10 @@ import (
 	"ingot/pxe/tftp"
 )
 
-// BootSet is the closed set of boot files; an unknown name is fs.ErrNotExist.
+// BootSet are the closed sets of boot files; an unknown set or name is fs.ErrNotExist.
 type BootSet interface {
-	Open(name string) (*os.File, fs.FileInfo, error)
+	// Open opens a file of a set; the set "" is the one that boots begin with now.
+	Open(set, name string) (*os.File, fs.FileInfo, error)
 }
 
 // files serves the boot set and the rendered scripts by TFTP and HTTP alike.
@@ -74,7 +75,7 @@ func (f files) grub(name string, client netip.Addr) (text []byte, ok bool, err e
 }
 
 func (f files) open(name string) (*os.File, fs.FileInfo, error) {
-	file, info, err := f.set.Open(name)
+	file, info, err := f.set.Open(inventory.CutSet(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, inventory.NotFound("boot file", name)
 	}
@@ -112,8 +113,7 @@ var _ io.ReadSeekCloser = (*os.File)(nil)
 
 // Transferred implements tftp.Observer.
 func (f tftpFiles) Transferred(t tftp.Transfer) {
-	f.recorder.SawFile(netboot.FileSeen{MAC: t.MAC, Client: t.Client, BootFile: inventory.BootFile{File: t.Name, Protocol: "tftp",
-		Outcome: t.Outcome, Bytes: t.Bytes, TotalBytes: t.TotalBytes, Block: t.Block, Error: errorText(t.Err)}})
+	f.saw(t.MAC, t.Client, t.Name, inventory.BootFile{Protocol: "tftp", Outcome: t.Outcome, Bytes: t.Bytes, TotalBytes: t.TotalBytes, Block: t.Block, Error: errorText(t.Err)})
 }
 
 // Transferred implements httpboot.Observer. A range that is not the first is part of a
@@ -122,8 +122,17 @@ func (f httpFiles) Transferred(t httpboot.Transfer) {
 	if t.Range != "" && !strings.HasPrefix(t.Range, "bytes=0-") {
 		return
 	}
-	f.recorder.SawFile(netboot.FileSeen{MAC: t.MAC, Client: t.Client, BootFile: inventory.BootFile{File: t.Name, Protocol: "http",
-		Part: t.Range != "", Outcome: t.Outcome, Bytes: t.Bytes, TotalBytes: t.TotalBytes, Error: errorText(t.Err)}})
+	f.saw(t.MAC, t.Client, t.Name, inventory.BootFile{Protocol: "http", Part: t.Range != "", Outcome: t.Outcome, Bytes: t.Bytes, TotalBytes: t.TotalBytes, Error: errorText(t.Err)})
+}
+
+// saw tells of a transfer, by the file's name without its set, unless the set may be what
+// is not there.
+func (f files) saw(mac inventory.MAC, client netip.Addr, name string, b inventory.BootFile) {
+	b.File = name
+	if b.Outcome != inventory.FileNotFound {
+		b.Set, b.File = inventory.CutSet(name)
+	}
+	f.recorder.SawFile(netboot.FileSeen{MAC: mac, Client: client, BootFile: b})
 }
 
 func errorText(err error) string {

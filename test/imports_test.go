@@ -29,7 +29,7 @@ type row struct {
 // packages is the package map. Every package has a row here, and every row a package.
 var packages = []row{
 	{"cmd/ingot", "cmd/ingot/cli", ""},
-	{"cmd/ingot/cli", "inventory inventory/api cmd/ingot/daemon pxe/lab pxe/bootfiles hypervisor/qemu",
+	{"cmd/ingot/cli", "inventory inventory/api cmd/ingot/daemon pxe/lab hypervisor/qemu",
 		"hypervisor/qemu: ingot lab up takes firmware, bus and NIC model by that package's types"},
 	{"cmd/ingot/daemon", "inventory/... images/... hypervisor/... pxe/...", ""},
 	{"cmd/ingot-agent", "pxe/agent", ""},
@@ -76,6 +76,8 @@ var packages = []row{
 	{"pxe/httpboot", "inventory", ""},
 	{"pxe/netboot", "inventory", ""},
 	{"pxe/bootfiles", "", ""},
+	{"pxe/bootsets", "inventory pxe/bootfiles", ""},
+	{"pxe/trial", "inventory hypervisor/qemu pxe/lab images/guestrun", "images/guestrun: how the text of a console is read"},
 	{"pxe/agentapi", "inventory", ""},
 	{"pxe/agent/...", "inventory images/master images/sign pxe/agentapi pxe/agent/...", "images/sign: the agent checks signatures"},
 	{"pxe/metal", foundation + "pxe/agentapi pxe/bmc", ""},

@@ -57,6 +57,11 @@ func setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
+	ingot, err := exec.LookPath("ingot")
+	if err != nil {
+		return err
+	}
+	variables["BIN"] = filepath.Dir(ingot) // has nothing but our own programs
 	variables["INGOT_LAB"] = filepath.Join(env.WorkDir, "lab")
 	for name, value := range variables {
 		env.Setenv(name, value)

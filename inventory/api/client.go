@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -98,25 +99,28 @@ func (c *Client) Image(ctx context.Context, ref string) (i inventory.Image, err 
 }
 
 func (c *Client) work(ctx context.Context, path string, in any, f func(WorkLine)) (inventory.Image, error) {
-	var image *inventory.Image
-	err := stream(ctx, c, http.MethodPost, path, in, func(l WorkLine) error {
-		if l.Error != "" {
+	last, err := c.lines(ctx, path, in, f)
+	if err != nil || last.Image == nil {
+		return inventory.Image{}, cmp.Or(err, errNoResult)
+	}
+	return *last.Image, nil
+}
+
+var errNoResult = errors.New("server ended the work without a result; see its log")
+
+// lines has the server do long work, and returns its last line.
+func (c *Client) lines(ctx context.Context, path string, in any, f func(WorkLine)) (last WorkLine, err error) {
+	return last, stream(ctx, c, http.MethodPost, path, in, func(l WorkLine) error {
+		switch {
+		case l.Error != "":
 			return errors.New(l.Error)
+		case l.Image != nil || l.BootSet != nil:
+			last = l
+		default:
+			f(l)
 		}
-		if l.Image != nil {
-			image = l.Image
-			return nil
-		}
-		f(l)
 		return nil
 	})
-	if err != nil {
-		return inventory.Image{}, err
-	}
-	if image == nil {
-		return inventory.Image{}, errors.New("server ended the work without a result; see its log")
-	}
-	return *image, nil
 }
 
 // Networks lists the networks.

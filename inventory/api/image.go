@@ -150,16 +150,17 @@ type ScheduleRow struct {
 	Channel string `json:"channel"`
 }
 
-// WorkLine is one line of the answer to long work: progress, and at the end Image or
-// Error.
+// WorkLine is one line of the answer to long work: progress, and at the end Image,
+// BootSet or Error.
 type WorkLine struct {
-	Step  string           `json:"step,omitempty"`
-	Bytes int64            `json:"bytes,omitempty"`
-	Total int64            `json:"total,omitempty"`
-	Index int              `json:"index,omitempty"`
-	Count int              `json:"count,omitempty"`
-	Image *inventory.Image `json:"image,omitempty"`
-	Error string           `json:"error,omitempty"`
+	Step    string             `json:"step,omitempty"`
+	Bytes   int64              `json:"bytes,omitempty"`
+	Total   int64              `json:"total,omitempty"`
+	Index   int                `json:"index,omitempty"`
+	Count   int                `json:"count,omitempty"`
+	Image   *inventory.Image   `json:"image,omitempty"`
+	BootSet *inventory.BootSet `json:"bootSet,omitempty"`
+	Error   string             `json:"error,omitempty"`
 	// Unchanged: the image was there already.
 	Unchanged bool `json:"unchanged,omitempty"`
 }

@@ -135,10 +135,11 @@ func (a *Agent) lastWords() {
 
 // stageURL is where the second stage is.
 func (a *Agent) stageURL() string {
-	if a.params.MAC == "" {
-		return a.params.HTTP + "/boot/modules.img"
+	folder := a.params.HTTP + "/boot/"
+	if a.params.MAC != "" {
+		folder += a.params.MAC.Hyphened() + "/"
 	}
-	return a.params.HTTP + "/boot/" + a.params.MAC.Hyphened() + "/modules.img"
+	return folder + inventory.SetFolder(a.params.Set) + "modules.img"
 }
 
 // serve speaks with the server until an order ends this boot.

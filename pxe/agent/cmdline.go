@@ -17,6 +17,9 @@ type Params struct {
 	Pin string
 	// MAC is the NIC that the machine booted from, empty from media.
 	MAC inventory.MAC
+	// Set is the set of boot files that the kernel and the first stage are from; empty is
+	// the server's current one.
+	Set string
 	// Break makes the agent go wrong once its session is open; empty in every real boot.
 	Break Break
 }
@@ -41,7 +44,7 @@ func ParseParams(cmdline string) (Params, error) {
 		values[key] = value
 	}
 	p := Params{HTTP: strings.TrimSuffix(values["ingot.http"], "/"), API: strings.TrimSuffix(values["ingot.api"], "/"),
-		Pin: values["ingot.pin"], Break: Break(values["ingot.break"])}
+		Pin: values["ingot.pin"], Set: values["ingot.set"], Break: Break(values["ingot.break"])}
 	for _, k := range []struct{ key, value, scheme string }{{"ingot.http", p.HTTP, "http"}, {"ingot.api", p.API, "https"}} {
 		if err := checkURL(k.key, k.value, k.scheme); err != nil {
 			return p, err
@@ -52,6 +55,9 @@ func ParseParams(cmdline string) (Params, error) {
 	}
 	if !slices.Contains([]Break{"", BreakPanic, BreakHang, BreakExit}, p.Break) {
 		return p, inventory.Invalid("kernel command line: ingot.break=%q (want panic, hang or exit)", p.Break)
+	}
+	if strings.Trim(p.Set, "0123456789abcdef") != "" {
+		return p, inventory.Invalid("kernel command line: ingot.set=%q (want hex digits)", p.Set)
 	}
 	return p, p.setMAC(values)
 }

@@ -27,6 +27,7 @@ func TestParseParams(t *testing.T) {
 		{name: "BOOTIF", line: goodLine + " BOOTIF=01-52-54-00-AB-CD-EF", want: with(func(p *Params) { p.MAC = "52:54:00:ab:cd:ef" })},
 		{name: "MAC before BOOTIF", line: "BOOTIF=01-52-54-00-00-00-01 " + goodLine + " ingot.mac=52:54:00:00:00:02", want: with(func(p *Params) { p.MAC = "52:54:00:00:00:02" })},
 		{name: "IPv6", line: strings.ReplaceAll(goodLine, "192.0.2.1", "[2001:db8::1]"), want: with(func(p *Params) { p.HTTP, p.API = "http://[2001:db8::1]:7480", "https://[2001:db8::1]:7443" })},
+		{name: "set", line: goodLine + " ingot.set=0a1b", want: with(func(p *Params) { p.Set = "0a1b" })},
 		{name: "break", line: goodLine + " ingot.break=panic", want: with(func(p *Params) { p.Break = BreakPanic })},
 		{name: "the last one counts", line: "ingot.pin=00 " + goodLine, want: base},
 		{name: "empty", line: "", problem: "ingot.http"},

@@ -55,7 +55,7 @@ func (a *Agent) keepFacts(f *inventory.Facts) {
 func (a *Agent) hello(ctx context.Context) (agentapi.Welcome, error) {
 	f := a.facts.Load()
 	h := agentapi.Hello{Boot: a.boot, Identity: f.Identity(), BootMAC: a.params.MAC, Firmware: f.Firmware.Mode,
-		SecureBoot: f.Firmware.SecureBoot, Kernel: f.Agent.Kernel, Version: a.version}
+		SecureBoot: f.Firmware.SecureBoot, Kernel: f.Agent.Kernel, Version: a.version, BootSet: a.params.Set}
 	for {
 		c := *a.client.Load()
 		c.Token = ""

@@ -86,6 +86,9 @@ func checkHello(h *Hello) error {
 	if len(h.Identity.MACs) == 0 {
 		return inventory.Invalid("hello: no MAC address")
 	}
+	if len(h.BootSet) > 64 || strings.Trim(h.BootSet, "0123456789abcdef") != "" {
+		return inventory.Invalid("hello: boot set %.80q (want hex digits)", h.BootSet)
+	}
 	if len(h.Identity.MACs) > 64 || len(h.Identity.Serial) > 256 {
 		return inventory.Invalid("hello: identity is too large")
 	}
@@ -153,7 +156,7 @@ func (s *Server) admit(ctx context.Context, x inventory.Tx, m *inventory.Machine
 	m.Status.Firmware, m.Status.SecureBoot = h.Firmware, h.SecureBoot
 	fresh := m.Status.Agent == nil || m.Status.Agent.Boot != h.Boot
 	if fresh {
-		m.Status.Agent = &inventory.AgentSession{Boot: h.Boot, Since: now, MAC: h.BootMAC}
+		m.Status.Agent = &inventory.AgentSession{Boot: h.Boot, Since: now, MAC: h.BootMAC, BootSet: h.BootSet}
 	}
 	m.Status.Agent.Address = from
 	m.Status.Address, m.Status.AddressSource = from, "agent"
@@ -167,7 +170,7 @@ func (s *Server) admit(ctx context.Context, x inventory.Tx, m *inventory.Machine
 	if !fresh {
 		return nil
 	}
-	return s.event(ctx, x, m, inventory.AgentUp{Boot: h.Boot, Address: from, Kernel: h.Kernel, Version: h.Version})
+	return s.event(ctx, x, m, inventory.AgentUp{Boot: h.Boot, Address: from, Kernel: h.Kernel, Version: h.Version, BootSet: h.BootSet})
 }
 
 func (s *Server) event(ctx context.Context, x inventory.Tx, m *inventory.Machine, p inventory.Payload) error {

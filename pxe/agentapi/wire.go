@@ -17,6 +17,8 @@ type Hello struct {
 	SecureBoot inventory.SecureBootState `json:"secureBoot,omitempty"`
 	Kernel     string                    `json:"kernel,omitempty"`
 	Version    string                    `json:"version,omitempty"`
+	// BootSet is the set of boot files that it booted from, when the loader said so.
+	BootSet string `json:"bootSet,omitempty"`
 }
 
 // Welcome answers a Hello.

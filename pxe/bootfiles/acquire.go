@@ -196,6 +196,9 @@ func (s Source) unpack(ctx context.Context, debs []string) (string, error) {
 			return "", err
 		}
 	}
+	if err := writeDebs(root, debs); err != nil {
+		return "", err
+	}
 	link := filepath.Join(s.Cache, currentName)
 	tmp := fmt.Sprintf("%s.new-%d", link, os.Getpid())
 	if err := os.Symlink(filepath.Base(root), tmp); err != nil {

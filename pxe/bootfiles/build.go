@@ -1,8 +1,10 @@
 package bootfiles
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"debug/buildinfo"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -12,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // Recipe is what a set is made from.
@@ -22,8 +23,11 @@ type Recipe struct {
 	Root string
 	// Agent is the path of the agent's static binary for Linux on x86-64.
 	Agent string
-	// Out is the directory of the set.
+	// Out is the directory of the set, which must not be there yet.
 	Out string
+	// Parts is a directory that keeps what was compressed for the next build; empty is
+	// the one that Out is in.
+	Parts string
 	// Log gets progress. nil: none.
 	Log *slog.Logger
 }
@@ -51,12 +55,11 @@ var loaders = []source{
 	{GrubARM64, ARM64, false, []string{"usr/lib/grub/arm64-efi-signed/grubnetaa64.efi.signed"}},
 }
 
-// Build makes the set and returns it. A set that was made from the same packages
-// and agent before is returned as it is. The manifest is replaced last, by rename,
-// and the files of the set before stay, so that a server that has it open goes on.
+// Build makes the set and returns it. Its directory appears when it is whole.
 //
 // Errors: ErrCloudKernel, and those that name the file or package that is not there.
 func Build(ctx context.Context, r Recipe) (*Set, error) {
+	r.Parts = cmp.Or(r.Parts, filepath.Dir(r.Out))
 	if r.Log == nil {
 		r.Log = slog.New(slog.DiscardHandler)
 	}
@@ -68,30 +71,19 @@ func Build(ctx context.Context, r Recipe) (*Set, error) {
 }
 
 func (r Recipe) build(ctx context.Context) (*Set, error) {
-	if err := checkAgent(r.Agent); err != nil {
-		return nil, err
-	}
-	version, err := findKernel(r.Root)
+	m, err := r.describe()
 	if err != nil {
 		return nil, err
 	}
-	key, err := r.key(version)
-	if err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Dir(r.Out), 0o755), os.MkdirAll(r.Parts, 0o755)); err != nil {
 		return nil, err
 	}
-	if old, err := Open(r.Out); err == nil && old.manifest.Key == key {
-		return old, nil
-	}
-	if err := os.MkdirAll(r.Out, 0o755); err != nil {
-		return nil, err
-	}
-	tmp, err := os.MkdirTemp(r.Out, "new-")
+	tmp, err := os.MkdirTemp(filepath.Dir(r.Out), "new-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(tmp)
-	m := Manifest{Key: key, KernelVersion: version}
-	if err := r.copyFiles(tmp, version, &m); err != nil {
+	if err := r.copyFiles(tmp, m.KernelVersion, &m); err != nil {
 		return nil, err
 	}
 	if err := r.buildStages(ctx, tmp, &m); err != nil {
@@ -100,14 +92,55 @@ func (r Recipe) build(ctx context.Context) (*Set, error) {
 	return r.publish(tmp, m)
 }
 
-// key identifies the inputs by content for the agent, and by path, size and time
-// for the packages' files, which are too many to read each time.
-func (r Recipe) key(version string) (string, error) {
-	h := sha256.New()
+// Key identifies what Build would make a set from: two recipes with the same key make
+// the same set. Errors are those of Build.
+func (r Recipe) Key() (string, error) {
+	m, err := r.describe()
+	if err != nil {
+		return "", fmt.Errorf("look at the parts of the boot files: %w", err)
+	}
+	return m.Key, nil
+}
+
+// describe is the manifest without its files.
+func (r Recipe) describe() (Manifest, error) {
+	if err := checkAgent(r.Agent); err != nil {
+		return Manifest{}, err
+	}
+	version, err := findKernel(r.Root)
+	if err != nil {
+		return Manifest{}, err
+	}
 	sum, _, err := hashFile(r.Agent)
 	if err != nil {
-		return "", fmt.Errorf("read agent: %w", err)
+		return Manifest{}, fmt.Errorf("read agent: %w", err)
 	}
+	key, err := r.key(version, sum)
+	if err != nil {
+		return Manifest{}, err
+	}
+	packages, err := rootPackages(r.Root)
+	return Manifest{Key: key, KernelVersion: version, Packages: packages, Agent: Agent{agentCommit(r.Agent), sum}}, err
+}
+
+// agentCommit is what Go wrote into the binary (debug/buildinfo).
+func agentCommit(path string) string {
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return ""
+}
+
+// key identifies the inputs by content for the agent, and by path, size and time
+// for the packages' files, which are too many to read each time.
+func (r Recipe) key(version, sum string) (string, error) {
+	h := sha256.New()
 	fmt.Fprintln(h, builderVersion, version, sum, modulesTable)
 	for _, s := range append([]source{kernelSource(version)}, loaders...) {
 		for _, p := range s.paths {
@@ -184,55 +217,32 @@ func (m *Manifest) write(dir, name string, arch Arch, origin string, data []byte
 	return nil
 }
 
-// publish moves the files to their folder and then replaces the manifest.
+// publish writes the manifest and moves the set to its place.
 func (r Recipe) publish(tmp string, m Manifest) (*Set, error) {
-	folder := "set-" + m.Key[:16]
 	for i := range m.Files {
-		m.Files[i].Path = folder + "/" + m.Files[i].Name
+		m.Files[i].Path = m.Files[i].Name
 	}
-	b, err := json.MarshalIndent(m, "", "\t")
-	if err != nil {
+	if err := m.Write(tmp); err != nil {
 		return nil, err
 	}
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return nil, err
 	}
-	dest := filepath.Join(r.Out, folder)
-	if err := os.RemoveAll(dest); err != nil {
-		return nil, err
-	}
-	if err := os.Rename(tmp, dest); err != nil && !errors.Is(err, syscall.ENOTEMPTY) {
-		return nil, err
-	}
-	before, _ := Open(r.Out)
-	manifest := filepath.Join(r.Out, manifestName)
-	if err := os.WriteFile(manifest+".new", append(b, '\n'), 0o644); err != nil {
-		return nil, err
-	}
-	if err := os.Rename(manifest+".new", manifest); err != nil {
-		return nil, err
-	}
-	if err := r.removeOld(folder, before); err != nil {
+	if err := os.Rename(tmp, r.Out); err != nil {
 		return nil, err
 	}
 	return Open(r.Out)
 }
 
-// removeOld removes the folders of sets but the new one and the one before it.
-func (r Recipe) removeOld(folder string, before *Set) error {
-	keep := map[string]bool{folder: true}
-	if before != nil && len(before.manifest.Files) > 0 {
-		keep[filepath.Dir(before.manifest.Files[0].Path)] = true
-	}
-	folders, err := filepath.Glob(filepath.Join(globEscape(r.Out), "set-*"))
+// Write puts the manifest into the directory of its set, by rename.
+func (m Manifest) Write(dir string) error {
+	b, err := json.MarshalIndent(m, "", "\t")
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, f := range folders {
-		if !keep[filepath.Base(f)] {
-			errs = append(errs, os.RemoveAll(f))
-		}
+	path := filepath.Join(dir, manifestName)
+	if err := os.WriteFile(path+".new", append(b, '\n'), 0o644); err != nil {
+		return err
 	}
-	return errors.Join(errs...)
+	return os.Rename(path+".new", path)
 }

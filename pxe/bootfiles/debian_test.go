@@ -73,7 +73,8 @@ func TestDebian(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	user, _ := os.UserCacheDir()
-	set, err := Build(ctx, Recipe{Root: debianRoot(t, ctx), Agent: goProgram(t, testInit), Out: filepath.Join(user, "ingot-test", "set")})
+	set, err := Build(ctx, Recipe{Root: debianRoot(t, ctx), Agent: goProgram(t, testInit), Out: filepath.Join(t.TempDir(), "set"),
+		Parts: filepath.Join(user, "ingot-test", "set")})
 	if err != nil {
 		t.Fatal(err)
 	}

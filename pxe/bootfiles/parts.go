@@ -88,14 +88,13 @@ func (p *packer) secondArchives(ctx context.Context, s stages) (files []string, 
 	return files, archives, nil
 }
 
-// part compresses an archive, or takes what an earlier build left at the path beside the
-// set for the same content.
+// part compresses an archive, or takes what an earlier build left for the same content.
 func (p *packer) part(ctx context.Context, a *archive) (data []byte, path string, err error) {
 	h := sha256.New()
 	if err := a.writeTo(h); err != nil {
 		return nil, "", err
 	}
-	path = filepath.Join(p.recipe.Out, partPrefix+hex.EncodeToString(h.Sum(nil)))
+	path = filepath.Join(p.recipe.Parts, partPrefix+hex.EncodeToString(h.Sum(nil)))
 	if b, err := os.ReadFile(path); err == nil {
 		return b, path, nil
 	}
@@ -114,7 +113,7 @@ const partPrefix = "part-"
 
 // removeParts removes those that this build had no use for.
 func (p *packer) removeParts() error {
-	files, err := filepath.Glob(filepath.Join(globEscape(p.recipe.Out), partPrefix+"*"))
+	files, err := filepath.Glob(filepath.Join(globEscape(p.recipe.Parts), partPrefix+"*"))
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Arch is the processor architecture a file is for.
@@ -63,7 +64,11 @@ type Manifest struct {
 	// Key identifies what the set was made from; the same key is the same set.
 	Key           string `json:"key"`
 	KernelVersion string `json:"kernel_version"`
-	Files         []File `json:"files"`
+	// Packages are Debian's that the set was made from; none when the root was not
+	// fetched by Acquire.
+	Packages []Package `json:"packages,omitempty"`
+	Agent    Agent     `json:"agent"`
+	Files    []File    `json:"files"`
 	// FirstStageModules and SecondStageModules are the modules in each stage, by
 	// the kernel's names.
 	FirstStageModules  []string `json:"first_stage_modules"`
@@ -74,6 +79,24 @@ type Manifest struct {
 	MissingFirmware []Missing `json:"missing_firmware"`
 	// AbsentFiles are names of the set that the packages did not have.
 	AbsentFiles []string `json:"absent_files"`
+}
+
+// Agent is the agent's binary in the first stage.
+type Agent struct {
+	// Version is the commit that it was built from, empty when it doesn't say.
+	Version string `json:"version,omitempty"`
+	SHA256  string `json:"sha256"`
+}
+
+// Digest identifies the set by content: the SHA-256 of its files' names and hashes.
+func (m Manifest) Digest() string {
+	var lines []string
+	for _, f := range m.Files {
+		lines = append(lines, f.SHA256+"  "+f.Name+"\n")
+	}
+	slices.Sort(lines)
+	sum := sha256.Sum256([]byte(strings.Join(lines, "")))
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // Set is the closed set of files in a directory. Its methods may be called from

@@ -20,7 +20,7 @@ const (
 var serverIP = netip.MustParseAddr("192.0.2.1")
 
 func newTable(ms ...*inventory.Machine) *Table {
-	t := NewTable(Config{HTTPPort: 7480, TLSPort: 7443, Pin: "abcd", Discover: true, KernelArgs: "console=ttyS0"})
+	t := NewTable(Config{HTTPPort: 7480, TLSPort: 7443, Pin: "abcd", Discover: true, KernelArgs: "console=ttyS0", BootSet: func() string { return "0a1b" }})
 	for _, m := range ms {
 		t.Put(m)
 	}

@@ -32,6 +32,8 @@ type scriptData struct {
 	MAC    string
 	Base   string
 	Server string
+	// Set is the folder of the set of boot files, with its slash.
+	Set    string
 	Args   string
 	Answer inventory.BootAnswer
 	Why    string
@@ -39,8 +41,9 @@ type scriptData struct {
 }
 
 func (t *Table) scriptData(mac inventory.MAC, server netip.Addr) scriptData {
+	set := t.bootSet()
 	d := scriptData{MAC: mac.Hyphened(), Base: t.HTTPBase(server) + "/boot/" + mac.Hyphened(), Server: server.String(),
-		Args: t.AgentArgs(mac, server), Answer: inventory.BootAgent, Why: "unknown machine", Name: string(mac)}
+		Set: inventory.SetFolder(set), Args: t.agentArgs(mac, server, set), Answer: inventory.BootAgent, Why: "unknown machine", Name: string(mac)}
 	if e := t.lookup(mac, ""); e != nil {
 		d.Answer, d.Why, d.Name = e.answer, e.why, e.name
 	} else if !t.cfg.Discover {

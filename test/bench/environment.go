@@ -20,7 +20,7 @@ import (
 // from power-on, beside a kernel that does nothing.
 func environmentContests(ctx context.Context, b *bench) ([]*contest, error) {
 	dir := filepath.Join(b.scratch, "environment")
-	set, err := bootfiles.Open(filepath.Join(b.data, "boot"))
+	set, err := bootfiles.Open(filepath.Join(b.data, "boot", "current"))
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ func prepare(dir string) error {
 	for _, args := range [][]string{
 		{"go", "build", "-o", built.ingot, "./cmd/ingot"},
 		{"go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, "ingot-agent"), "./cmd/ingot-agent"},
-		{built.ingot, "agent", "build", "--data", built.seedData},
+		{built.ingot, "agent", "build", "--untested", "--data", built.seedData},
 		{built.ingot, "image", "build", "tiny", "--untested", "--data", built.seedData},
 		{built.ingot, "image", "build", "debian-12", "--untested", "--data", built.seedData},
 	} {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -10,8 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ingot/cmd/ingot/daemon"
-	"ingot/inventory"
-	"ingot/pxe/bootfiles"
+	"ingot/inventory/api"
 )
 
 // agentFlags are shared by the verbs that make the boot environment.
@@ -20,14 +20,18 @@ type agentFlags struct {
 	refresh            bool
 }
 
+func (f *agentFlags) source(cmd *cobra.Command) {
+	p := cmd.Flags()
+	p.StringVar(&f.root, "root", "", "folder with Debian's packages, unpacked or installed (default: fetch them; needs --data)")
+	p.StringVar(&f.binary, "agent", "", "the agent's binary (default: ingot-agent beside the server's program; needs --data)")
+	p.BoolVar(&f.refresh, "refresh", false, "ask the mirror for newer packages")
+}
+
 func (a *app) agent() *cobra.Command {
 	var f agentFlags
-	cmd := group("agent", "The boot environment: build it, make media of it", a.agentBuild(&f), a.agentMedium(&f, false), a.agentMedium(&f, true))
-	p := cmd.PersistentFlags()
-	p.StringVar(&f.data, "data", "/var/lib/ingot", "data directory")
-	p.StringVar(&f.root, "root", "", "folder with Debian's packages, unpacked or installed (default: fetch them)")
-	p.StringVar(&f.binary, "agent", "", "the agent's binary (default: ingot-agent beside this program)")
-	p.BoolVar(&f.refresh, "refresh", false, "ask the mirror for newer packages")
+	cmd := group("agent", "The boot environment: build it, test it, make media of it",
+		a.agentBuild(&f), a.agentList(&f), a.agentTest(&f), a.agentRollback(&f), a.agentMedium(&f, false), a.agentMedium(&f, true))
+	cmd.PersistentFlags().StringVar(&f.data, "data", "", "work on this data directory without a server")
 	return cmd
 }
 
@@ -36,34 +40,71 @@ func (a *app) files(f *agentFlags) daemon.BootFiles {
 	return daemon.BootFiles{Data: f.data, Root: f.root, Agent: f.binary, Refresh: f.refresh, Log: log}
 }
 
+// bootWorker is the server, or a data directory.
+func (a *app) bootWorker(f *agentFlags) (bootWorker, error) {
+	if f.data != "" {
+		return daemon.LocalBootSets(a.files(f))
+	}
+	if f.root != "" || f.binary != "" {
+		return nil, usage("--root and --agent are for --data: a server uses its own")
+	}
+	return a.client()
+}
+
 func (a *app) agentBuild(f *agentFlags) *cobra.Command {
-	return &cobra.Command{Use: "build", Short: "Make the boot files: loaders, kernel, the agent's two stages", Args: none(),
+	var in api.BootSetBuild
+	cmd := &cobra.Command{Use: "build", Short: "Make the boot files (loaders, kernel, the agent's two stages), boot-test them, and give them to machines", Args: none(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			set, err := daemon.BuildBootFiles(cmd.Context(), a.files(f))
+			w, err := a.bootWorker(f)
 			if err != nil {
 				return err
 			}
-			return a.showSet(set)
+			in.Refresh = f.refresh
+			return a.bootWork(func(progress func(api.WorkLine)) (set, error) { return w.BuildBootSet(cmd.Context(), in, progress) })
 		}}
+	f.source(cmd)
+	cmd.Flags().BoolVar(&in.Untested, "untested", false, "give them to machines without a boot test")
+	return cmd
 }
 
-func (a *app) showSet(set *bootfiles.Set) error {
-	m := set.Manifest()
-	return a.documentOr(m, func() error {
-		err := table(a.out, m.Files, []column[bootfiles.File]{
-			{"FILE", false, func(x bootfiles.File) string { return x.Name }},
-			{"SIZE", false, func(x bootfiles.File) string { return inventory.FormatBytes(x.SizeBytes) }},
-			{"ORIGIN", false, func(x bootfiles.File) string { return x.Origin }},
-			{"SHA256", true, func(x bootfiles.File) string { return x.SHA256 }},
-		}, a.output == "wide")
-		fmt.Fprintf(a.out, "\nkernel %s, %d modules in the first stage, %d in the second\n", m.KernelVersion, len(m.FirstStageModules), len(m.SecondStageModules))
-		for _, x := range m.MissingFirmware {
-			if a.output == "wide" {
-				fmt.Fprintf(a.out, "firmware not in Debian: %s for %s\n", x.Firmware, x.Module)
+func (a *app) agentTest(f *agentFlags) *cobra.Command {
+	var in api.BootSetTest
+	cmd := &cobra.Command{Use: "test [ID]", Short: "Boot a set of boot files in a virtual machine until its agent reports (default: the newest)", Args: argsAs(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w, err := a.bootWorker(f)
+			if err != nil {
+				return err
 			}
-		}
-		return err
-	})
+			if len(args) == 1 {
+				in.Set = args[0]
+			}
+			return a.bootWork(func(progress func(api.WorkLine)) (set, error) { return w.TestBootSet(cmd.Context(), in, progress) })
+		}}
+	cmd.Flags().StringSliceVar(&in.Modes, "mode", nil, "bios, uefi or secureboot (default: those of the configuration, or all)")
+	cmd.Flags().BoolVar(&in.Promote, "promote", false, "give it to machines when it passes")
+	return cmd
+}
+
+func (a *app) agentRollback(f *agentFlags) *cobra.Command {
+	return &cobra.Command{Use: "rollback [ID]", Short: "Give machines the set of boot files before; no schedule takes the one of now again", Args: argsAs(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w, err := a.bootWorker(f)
+			if err != nil {
+				return err
+			}
+			var in api.BootSetRollback
+			if len(args) == 1 {
+				in.Set = args[0]
+			}
+			s, err := w.RollbackBootSet(cmd.Context(), in)
+			if err != nil {
+				return err
+			}
+			return a.documentOr(s, func() error {
+				fmt.Fprintf(a.out, "machines boot set %s (kernel %s) from now on\n", s.ID, s.Kernel)
+				return nil
+			})
+		}}
 }
 
 func (a *app) agentMedium(f *agentFlags, usb bool) *cobra.Command {
@@ -74,11 +115,15 @@ func (a *app) agentMedium(f *agentFlags, usb bool) *cobra.Command {
 	var out, server string
 	cmd := &cobra.Command{Use: kind, Short: "Make " + what + " that boots the agent, for machines that can't boot from the network", Args: none(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.makeMedium(cmd.Context(), f, out, server, usb) }}
+	f.source(cmd)
 	cmd.Flags().StringVar(&out, "out", "ingot-agent."+kind, "file to write")
 	cmd.Flags().StringVar(&server, "address", "", "the server's address as machines reach it (required)")
 	_ = cmd.MarkFlagRequired("address") // only fails for an unknown flag
 	return cmd
 }
+
+// defaultData is where media are made from.
+const defaultData = "/var/lib/ingot"
 
 func (a *app) makeMedium(ctx context.Context, f *agentFlags, out, server string, usb bool) error {
 	ip, err := netip.ParseAddr(server)
@@ -89,6 +134,7 @@ func (a *app) makeMedium(ctx context.Context, f *agentFlags, out, server string,
 	if err != nil {
 		return err
 	}
+	f.data = cmp.Or(f.data, defaultData)
 	cfg.Data = f.data
 	base := "http://" + netip.AddrPortFrom(ip, uint16(cfg.Machine.HTTPPort)).String()
 	api := "https://" + netip.AddrPortFrom(ip, uint16(cfg.Machine.TLSPort)).String()

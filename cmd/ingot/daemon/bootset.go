@@ -5,140 +5,111 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
-	"path/filepath"
-	"strings"
+	"slices"
+	"time"
 
 	"ingot/inventory"
-	"ingot/pxe"
-	"ingot/pxe/bootfiles"
+	"ingot/pxe/bootsets"
+	"ingot/pxe/trial"
 )
 
-// bootFiles implements pxe.BootSet on the set that bootfiles built.
-type bootFiles struct{ set *bootfiles.Set }
+// bootFiles implements pxe.BootSet.
+type bootFiles struct{ store *bootsets.Store }
 
 // Open implements pxe.BootSet.
-func (b bootFiles) Open(name string) (*os.File, fs.FileInfo, error) {
-	f, _, err := b.set.Open(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, nil, errors.Join(err, f.Close())
-	}
-	return f, info, nil
+func (b bootFiles) Open(set, name string) (*os.File, fs.FileInfo, error) {
+	return b.store.OpenFile(set, name)
 }
 
-// noBootFiles is the boot set of a server that no machine boots from.
-type noBootFiles struct{}
+// current is the set that scripts name, empty for none.
+func (b bootFiles) current() string {
+	id, err := b.store.Current()
+	if err != nil {
+		return ""
+	}
+	return id
+}
 
-// Open implements pxe.BootSet.
-func (noBootFiles) Open(string) (*os.File, fs.FileInfo, error) { return nil, nil, fs.ErrNotExist }
+// openSets opens the sets of boot files.
+func (d *Daemon) openSets(ctx context.Context) error {
+	work, err := openBootWork(BootFiles{Data: d.cfg.Data, Mirror: d.cfg.BootEnvironment.Mirror, Suite: d.cfg.BootEnvironment.Suite,
+		Modes: d.cfg.BootEnvironment.Modes, Log: d.log.With("component", "bootsets")}, d.now)
+	if err != nil {
+		return err
+	}
+	if err := work.sweep(ctx); err != nil {
+		d.log.Warn("clear up", "err", err)
+	}
+	work.Keeper.Tell, work.Keeper.Machines = d.tell, d.bootSetMachines
+	d.sets = work
+	return nil
+}
 
-// bootSet opens the boot files, and makes them at the first start. A server without an
-// interface needs none.
-func (d *Daemon) bootSet(ctx context.Context) (pxe.BootSet, error) {
-	set, err := bootfiles.Open(d.path("boot"))
-	if errors.Is(err, fs.ErrNotExist) && len(d.cfg.Interfaces) == 0 {
+// bootSet makes the boot files at the first start: a first boot does not wait for a boot
+// test. A server without an interface needs none.
+func (d *Daemon) bootSet(ctx context.Context) error {
+	id, err := d.sets.Keeper.Store.Current()
+	if err == nil {
+		_, err = d.sets.Keeper.Store.Set(id)
+		return err
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(d.cfg.Interfaces) == 0 {
 		d.log.Info("no interface is given (--interface): no boot files are served, the machine listeners are on loopback")
-		return noBootFiles{}, nil
+		return nil
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		d.log.Info("no boot files yet: making them from Debian's packages (about 110 MB, once)")
-		set, err = BuildBootFiles(ctx, BootFiles{Data: d.cfg.Data, Log: d.log.With("component", "bootfiles")})
-	}
+	d.log.Info("no boot files yet: making them from Debian's packages (about 110 MB, once)")
+	made, err := d.sets.Keeper.Renew(ctx, bootsets.Order{Untested: true, Why: "the first boot files"}, func(string) {})
 	if err != nil {
-		return nil, fmt.Errorf("boot files (ingot agent build makes them): %w", err)
+		return fmt.Errorf("boot files (ingot agent build makes them): %w", err)
 	}
-	return bootFiles{set}, nil
+	how := "test them with: ingot agent test"
+	if d.cfg.BootEnvironment.times() != "" {
+		how = "they are tested by the schedule boot-environment, or with: ingot agent test"
+	}
+	d.log.Warn("machines boot files that were not tested", "set", made.Set.ID, "kernel", made.Set.Kernel, "do", how)
+	return nil
 }
 
-// BootFiles says what the boot files of a data directory are made from.
-type BootFiles struct {
-	Data string
-	// Root is a folder with Debian's packages unpacked or installed; empty fetches them.
-	Root string
-	// Agent is the agent's binary; empty finds it beside this program.
-	Agent string
-	// Refresh asks the mirror for newer packages.
-	Refresh bool
-	Log     *slog.Logger
-}
-
-// BuildBootFiles makes the boot files below the data directory.
-func BuildBootFiles(ctx context.Context, b BootFiles) (*bootfiles.Set, error) {
-	agent, err := agentBinary(b.Agent)
+// tell records an event that is about no machine.
+func (d *Daemon) tell(ctx context.Context, p inventory.Payload) error {
+	e, err := inventory.NewEvent(nil, d.now(), p)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	root, err := b.root(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return bootfiles.Build(ctx, bootfiles.Recipe{Root: root, Agent: agent, Out: filepath.Join(b.Data, "boot"), Log: b.Log})
+	return d.store.Update(ctx, func(x inventory.Tx) error {
+		_, err := x.AddEvent(ctx, e)
+		return err
+	})
 }
 
-func (b BootFiles) root(ctx context.Context) (string, error) {
-	if b.Root != "" {
-		return b.Root, nil
-	}
-	return bootfiles.Acquire(ctx, bootfiles.Source{Cache: BootCache(b.Data), Refresh: b.Refresh, Log: b.Log})
-}
+// silentSet is when an agent that is not heard no longer keeps its boot set.
+const silentSet = time.Hour
 
-// BootCache is where fetched packages are kept: INGOT_CACHE, or below the data directory.
-func BootCache(data string) string {
-	if dir := os.Getenv("INGOT_CACHE"); dir != "" {
-		return filepath.Join(dir, "debian")
-	}
-	return filepath.Join(data, "cache", "debian")
-}
-
-// agentBinary is the path given, INGOT_AGENT, or ingot-agent beside this program.
-func agentBinary(path string) (string, error) {
-	if path == "" {
-		path = os.Getenv("INGOT_AGENT")
-	}
-	if path == "" {
-		self, err := os.Executable()
-		if err != nil {
-			return "", fmt.Errorf("find ingot-agent: %w", err)
+// bootSetMachines counts the agents that run each set.
+func (d *Daemon) bootSetMachines(ctx context.Context) (map[string]int, error) {
+	counts := map[string]int{}
+	return counts, d.store.View(ctx, func(x inventory.Tx) error {
+		clear(counts)
+		machines, err := x.Machines(ctx)
+		for _, m := range machines {
+			if a := m.Status.Agent; a != nil && a.BootSet != "" && d.now().Sub(m.Status.Beat) < silentSet {
+				counts[a.BootSet]++
+			}
 		}
-		path = filepath.Join(filepath.Dir(self), "ingot-agent")
-	}
-	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("agent binary %s: build it (CGO_ENABLED=0 go build ./cmd/ingot-agent) and put it beside ingot, or name it with --agent: %w", path, inventory.ErrNotFound)
-	}
-	return path, nil
+		return err
+	})
 }
 
-// AgentMedia makes boot media for machines that can't boot from the network.
-func AgentMedia(ctx context.Context, b BootFiles, out string, args []string, usb bool) error {
-	set, err := BuildBootFiles(ctx, b)
-	if err != nil {
-		return err
+// checkModes refuses what is no mode.
+func checkModes(modes []string) error {
+	for _, m := range modes {
+		if !slices.Contains(trial.Modes, m) {
+			return inventory.Invalid("boot mode %q (want bios, uefi or secureboot)", m)
+		}
 	}
-	root, err := b.root(ctx)
-	if err != nil {
-		return err
-	}
-	m := bootfiles.Medium{Root: root, Out: out, KernelArgs: args}
-	if usb {
-		return set.USB(ctx, m)
-	}
-	return set.ISO(ctx, m)
-}
-
-// AgentKernelArgs are the kernel arguments that lead an agent booted from media to the
-// server at base ("http://192.0.2.1:7480"), with the TLS key of the data directory.
-func AgentKernelArgs(cfg Config, base, api string) ([]string, error) {
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return nil, fmt.Errorf("make data directory: %w", err)
-	}
-	_, pin, err := identity(cfg.Data)
-	if err != nil {
-		return nil, err
-	}
-	return append([]string{"ingot.http=" + base, "ingot.api=" + api, "ingot.pin=" + pin}, strings.Fields(cfg.KernelArgs)...), nil
+	return nil
 }

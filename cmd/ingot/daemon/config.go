@@ -29,16 +29,17 @@ type Config struct {
 	// Discover offers the agent to machines nobody knows.
 	Discover bool `yaml:"discover" mapstructure:"discover"`
 	// LocalHost makes this computer's libvirt the first host, where there is none yet.
-	LocalHost  bool      `yaml:"local_host" mapstructure:"local_host"`
-	KernelArgs string    `yaml:"kernel_args" mapstructure:"kernel_args"`
-	Admin      Admin     `yaml:"admin" mapstructure:"admin"`
-	Machine    Machine   `yaml:"machine" mapstructure:"machine"`
-	Log        Log       `yaml:"log" mapstructure:"log"`
-	Limits     Limits    `yaml:"limits" mapstructure:"limits"`
-	Images     Images    `yaml:"images" mapstructure:"images"`
-	Nightly    []Nightly `yaml:"nightly" mapstructure:"nightly"`
-	Webhooks   []Webhook `yaml:"webhooks" mapstructure:"webhooks"`
-	Networks   []Network `yaml:"networks" mapstructure:"networks"`
+	LocalHost       bool            `yaml:"local_host" mapstructure:"local_host"`
+	KernelArgs      string          `yaml:"kernel_args" mapstructure:"kernel_args"`
+	Admin           Admin           `yaml:"admin" mapstructure:"admin"`
+	Machine         Machine         `yaml:"machine" mapstructure:"machine"`
+	Log             Log             `yaml:"log" mapstructure:"log"`
+	Limits          Limits          `yaml:"limits" mapstructure:"limits"`
+	Images          Images          `yaml:"images" mapstructure:"images"`
+	BootEnvironment BootEnvironment `yaml:"boot_environment" mapstructure:"boot_environment"`
+	Nightly         []Nightly       `yaml:"nightly" mapstructure:"nightly"`
+	Webhooks        []Webhook       `yaml:"webhooks" mapstructure:"webhooks"`
+	Networks        []Network       `yaml:"networks" mapstructure:"networks"`
 }
 
 // Admin is the API's listener.
@@ -130,6 +131,7 @@ var defaults = map[string]any{
 	"admin.listen": "127.0.0.1:7470", "machine.http_port": 7480, "machine.advertised_http_port": 0, "machine.url": "", "machine.tls_port": 7443, "machine.offer_port": 7444, "machine.netconsole_port": 6666,
 	"log.level": "info", "log.format": "text",
 	"images.signing_key": "", "images.signing_password_file": "", "images.trusted_keys": []string{}, "images.quota": "", "images.keep": 3, "images.grace": 24 * time.Hour, "images.collect": true,
+	"boot_environment.times": "", "boot_environment.mirror": "", "boot_environment.suite": "", "boot_environment.modes": []string{}, "boot_environment.time_limit": 2 * time.Hour,
 	"images.bucket.endpoint": "", "images.bucket.name": "", "images.bucket.prefix": "", "images.bucket.region": "us-east-1", "images.bucket.path_style": true,
 	"images.bucket.credentials_file": "", "images.bucket.profile": "default", "images.bucket.ca_file": "", "images.bucket.server_name": "",
 	"images.bucket.interval": time.Minute, "images.bucket.forget_after": 7 * 24 * time.Hour,
@@ -171,7 +173,7 @@ func (c *Config) check() error {
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		return bad("log.format", "%q (want text or json)", c.Log.Format)
 	}
-	return errors.Join(c.Machine.check(), c.Limits.check(), c.Images.check())
+	return errors.Join(c.Machine.check(), c.Limits.check(), c.Images.check(), c.BootEnvironment.check())
 }
 
 func (m Machine) check() error {

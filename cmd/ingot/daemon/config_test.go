@@ -57,7 +57,8 @@ func TestDefaults(t *testing.T) {
 	want := Config{Data: "/var/lib/ingot", Interfaces: []string{}, Discover: true, LocalHost: true, KernelArgs: "console=tty0 console=ttyS0,115200 panic=30",
 		Admin: Admin{"127.0.0.1:7470"}, Machine: Machine{HTTPPort: 7480, TLSPort: 7443, OfferPort: 7444, NetconsolePort: 6666}, Log: Log{"info", "text"},
 		Limits: Limits{20 * time.Second, 20 * time.Minute, 20 * time.Minute}, Images: Images{TrustedKeys: []string{}, Keep: 3, Grace: 24 * time.Hour, Collect: true,
-			Bucket: Bucket{Region: "us-east-1", PathStyle: true, Profile: "default", Interval: time.Minute, ForgetAfter: 7 * 24 * time.Hour}}}
+			Bucket: Bucket{Region: "us-east-1", PathStyle: true, Profile: "default", Interval: time.Minute, ForgetAfter: 7 * 24 * time.Hour}},
+		BootEnvironment: BootEnvironment{Modes: []string{}, TimeLimit: 2 * time.Hour}}
 	if d := cmp.Diff(want, c); d != "" {
 		t.Errorf("defaults (-want +got):\n%s", d)
 	}
@@ -102,47 +103,52 @@ func TestPrecedence(t *testing.T) {
 func TestBadFile(t *testing.T) {
 	const network = "networks:\n  - name: rack\n    subnet: 192.0.2.0/24\n"
 	for text, want := range map[string]string{
-		"data: /x\ndhpc: proxy\n":                                                "line 2: unknown key dhpc",
-		"admin:\n  listn: 127.0.0.1:1\n":                                         "line 2: unknown key listn",
-		network + "    pool: [a]\n":                                              "line 4: unknown key pool",
-		"data: /x\n\ndhcp: maybe\n":                                              `line 3: dhcp: "maybe" (want authoritative, proxy or off)`,
-		"admin:\n  listen: somewhere\n":                                          `line 2: admin.listen: "somewhere"`,
-		"machine:\n  tls_port: 70000\n":                                          "line 2: machine.tls_port: 70000",
-		"images:\n  quota: lots\n":                                               `line 2: images.quota: "lots"`,
-		"images:\n  bucket:\n    endpoint: s3.example.com\n":                     `line 3: images.bucket.endpoint: "s3.example.com" (want https://HOST[:PORT]`,
-		"images:\n  bucket: {endpoint: 'https://k:s@a'}\n":                       `line 2: images.bucket.endpoint: "https://k:xxxxx@a"`,
-		"images:\n  bucket:\n    endpoint: https://a\n    name: A_B\n":           `line 4: images.bucket.name: "A_B"`,
-		"images:\n  bucket:\n    name: racks\n":                                  `line 3: images.bucket.name: "racks" without images.bucket.endpoint`,
-		"images:\n  bucket: {endpoint: 'https://a', name: abc, prefix: ../up}\n": `line 2: images.bucket.prefix: "../up"`,
-		"images:\n  bucket:\n    interval: 0s\n":                                 "line 3: images.bucket.interval: 0s",
-		"images:\n  bucket:\n    forget_after: 1m\n":                             "line 3: images.bucket.forget_after: 1m0s",
-		"images:\n  bucket:\n    secret_key: abc\n":                              "line 3: unknown key secret_key",
-		"images:\n  keep: 0\n":                                                   "line 2: images.keep: 0",
-		"images:\n  trusted_keys: [nonsense]\n":                                  "line 2: images.trusted_keys: public key",
-		"data: /x\nnightly:\n  - {name: web, recipe: web, times: daily}\n":       `line 3: nightly web: times "daily"`,
-		"nightly:\n  - {name: web, times: '0 2 * * *'}\n":                        "line 2: nightly web: no recipe",
-		"nightly:\n  - {name: web, recipe: web, tims: '0 2 * * *'}\n":            "line 2: unknown key tims",
-		"nightly:\n  - &n {name: a, recipe: b, times: '0 2 * * *'}\n  - *n\n":    "line 3: nightly a is there twice",
-		"webhooks:\n  - {name: x, url: 'ftp://user:pass@a/'}\n":                  `line 2: webhook x: URL "ftp://a/"`,
-		"machine:\n  http_port: 0\n":                                             "line 2: machine.http_port: 0",
-		"machine:\n  netconsole_port: -1\n":                                      "line 2: machine.netconsole_port: -1",
-		"machine:\n  http_port: eighty\n":                                        `line 2: http_port: "eighty" (want a whole number)`,
-		"discover: perhaps\n":                                                    `line 1: discover: "perhaps" (want true or false)`,
-		"log:\n  level: loud\n":                                                  `line 2: log.level: "loud" (want debug, info, warn or error)`,
-		"log:\n  format: xml\n":                                                  `line 2: log.format: "xml"`,
-		"limits:\n  boot: 0s\n":                                                  "line 2: limits.boot: 0s",
-		"limits:\n  boot: soon\n":                                                `line 2: boot: "soon" (want a time like 20s or 1h)`,
-		"admin: 7470\n":                                                          "line 1: admin",
-		"data: /x\ndata: /y\n":                                                   "line 2",
-		"data: [\n":                                                              "line 1",
-		"data: /x\n---\ndata: /y\n":                                              "second document",
-		"networks:\n  - name: rack\n    subnet: 192.0.2.0\n":                     `line 2: network rack: subnet: "192.0.2.0"`,
-		network + "    gateway: router\n":                                        `line 2: network rack: gateway: "router"`,
-		network + "    dns: [2001:db8::1]\n":                                     "line 2: network rack: dns 2001:db8::1",
-		network + "    pools: [192.0.2.9]\n":                                     `line 2: network rack: pool "192.0.2.9"`,
-		network + "    lease_time: long\n":                                       `line 4: lease_time: "long"`,
-		network + "    reservations: [{mac: x, ip: 192.0.2.1}]\n":                `line 2: network rack: reservation "x"`,
-		network + "  - name: other\n    subnet: 10.0.0.0/8\n    dhcp: on\n":      `line 4: network other: dhcp "on"`,
+		"data: /x\ndhpc: proxy\n":                                                 "line 2: unknown key dhpc",
+		"admin:\n  listn: 127.0.0.1:1\n":                                          "line 2: unknown key listn",
+		network + "    pool: [a]\n":                                               "line 4: unknown key pool",
+		"data: /x\n\ndhcp: maybe\n":                                               `line 3: dhcp: "maybe" (want authoritative, proxy or off)`,
+		"admin:\n  listen: somewhere\n":                                           `line 2: admin.listen: "somewhere"`,
+		"machine:\n  tls_port: 70000\n":                                           "line 2: machine.tls_port: 70000",
+		"images:\n  quota: lots\n":                                                `line 2: images.quota: "lots"`,
+		"images:\n  bucket:\n    endpoint: s3.example.com\n":                      `line 3: images.bucket.endpoint: "s3.example.com" (want https://HOST[:PORT]`,
+		"images:\n  bucket: {endpoint: 'https://k:s@a'}\n":                        `line 2: images.bucket.endpoint: "https://k:xxxxx@a"`,
+		"images:\n  bucket:\n    endpoint: https://a\n    name: A_B\n":            `line 4: images.bucket.name: "A_B"`,
+		"images:\n  bucket:\n    name: racks\n":                                   `line 3: images.bucket.name: "racks" without images.bucket.endpoint`,
+		"images:\n  bucket: {endpoint: 'https://a', name: abc, prefix: ../up}\n":  `line 2: images.bucket.prefix: "../up"`,
+		"images:\n  bucket:\n    interval: 0s\n":                                  "line 3: images.bucket.interval: 0s",
+		"images:\n  bucket:\n    forget_after: 1m\n":                              "line 3: images.bucket.forget_after: 1m0s",
+		"images:\n  bucket:\n    secret_key: abc\n":                               "line 3: unknown key secret_key",
+		"images:\n  keep: 0\n":                                                    "line 2: images.keep: 0",
+		"images:\n  trusted_keys: [nonsense]\n":                                   "line 2: images.trusted_keys: public key",
+		"data: /x\nnightly:\n  - {name: web, recipe: web, times: daily}\n":        `line 3: nightly web: times "daily"`,
+		"nightly:\n  - {name: web, times: '0 2 * * *'}\n":                         "line 2: nightly web: no recipe",
+		"nightly:\n  - {name: web, recipe: web, tims: '0 2 * * *'}\n":             "line 2: unknown key tims",
+		"nightly:\n  - &n {name: a, recipe: b, times: '0 2 * * *'}\n  - *n\n":     "line 3: nightly a is there twice",
+		"webhooks:\n  - {name: x, url: 'ftp://user:pass@a/'}\n":                   `line 2: webhook x: URL "ftp://a/"`,
+		"machine:\n  http_port: 0\n":                                              "line 2: machine.http_port: 0",
+		"machine:\n  netconsole_port: -1\n":                                       "line 2: machine.netconsole_port: -1",
+		"machine:\n  http_port: eighty\n":                                         `line 2: http_port: "eighty" (want a whole number)`,
+		"discover: perhaps\n":                                                     `line 1: discover: "perhaps" (want true or false)`,
+		"log:\n  level: loud\n":                                                   `line 2: log.level: "loud" (want debug, info, warn or error)`,
+		"log:\n  format: xml\n":                                                   `line 2: log.format: "xml"`,
+		"limits:\n  boot: 0s\n":                                                   "line 2: limits.boot: 0s",
+		"limits:\n  boot: soon\n":                                                 `line 2: boot: "soon" (want a time like 20s or 1h)`,
+		"admin: 7470\n":                                                           "line 1: admin",
+		"data: /x\ndata: /y\n":                                                    "line 2",
+		"data: [\n":                                                               "line 1",
+		"data: /x\n---\ndata: /y\n":                                               "second document",
+		"networks:\n  - name: rack\n    subnet: 192.0.2.0\n":                      `line 2: network rack: subnet: "192.0.2.0"`,
+		network + "    gateway: router\n":                                         `line 2: network rack: gateway: "router"`,
+		network + "    dns: [2001:db8::1]\n":                                      "line 2: network rack: dns 2001:db8::1",
+		network + "    pools: [192.0.2.9]\n":                                      `line 2: network rack: pool "192.0.2.9"`,
+		network + "    lease_time: long\n":                                        `line 4: lease_time: "long"`,
+		network + "    reservations: [{mac: x, ip: 192.0.2.1}]\n":                 `line 2: network rack: reservation "x"`,
+		network + "  - name: other\n    subnet: 10.0.0.0/8\n    dhcp: on\n":       `line 4: network other: dhcp "on"`,
+		"boot_environment:\n  times: daily\n":                                     `line 2: boot_environment.times: times "daily"`,
+		"boot_environment:\n  modes: [pxe]\n":                                     `line 2: boot_environment.modes: boot mode "pxe" (want bios, uefi or secureboot)`,
+		"boot_environment:\n  mirror: deb.debian.org\n":                           `line 2: boot_environment.mirror: "deb.debian.org" (want http:// or https://)`,
+		"boot_environment:\n  time_limit: 0s\n":                                   "line 2: boot_environment.time_limit: 0s",
+		"nightly:\n  - {name: boot-environment, recipe: tiny, times: '@daily'}\n": "line 2: nightly boot-environment: the name is taken",
 	} {
 		file := write(t, text)
 		_, err := load(t, file)
@@ -287,6 +293,25 @@ func TestParsePool(t *testing.T) {
 	for _, bad := range []string{"", "-", "192.0.2.1", "192.0.2.1-x", "192.0.2.1/24"} {
 		if _, err := ParsePool(bad); !errors.Is(err, inventory.ErrInvalid) {
 			t.Errorf("ParsePool(%q): %v", bad, err)
+		}
+	}
+}
+
+// TestBootEnvironmentTimes: no mirror and no times is no schedule.
+func TestBootEnvironmentTimes(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "",
+		"boot_environment: {mirror: 'http://deb.debian.org/debian'}":                   "30 3 * * *",
+		"boot_environment: {times: '@weekly', mirror: 'http://deb.debian.org/debian'}": "@weekly",
+		"boot_environment: {times: '0 4 * * *'}":                                       "0 4 * * *",
+	} {
+		c, err := load(t, write(t, text+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, ok, err := c.BootEnvironment.plan()
+		if err != nil || ok != (want != "") || plan.Times.String() != want {
+			t.Errorf("%q: %v, %v, %v", text, plan, ok, err)
 		}
 	}
 }

@@ -86,6 +86,9 @@ func (n Nightly) plan() (nightly.Plan, error) {
 	if err := inventory.CheckName(n.Name); err != nil {
 		return nightly.Plan{}, err
 	}
+	if err := reserved(n.Name); err != nil {
+		return nightly.Plan{}, err
+	}
 	times, err := nightly.ParseTimes(n.Times)
 	if err != nil {
 		return nightly.Plan{}, fmt.Errorf("nightly %s: %w", n.Name, err)

@@ -20,11 +20,13 @@ type schedules struct {
 	*nightly.Scheduler
 	plans  []Nightly
 	images *imageWork
+	sets   *bootWork
+	boot   BootEnvironment
 	store  inventory.Store
 }
 
 func newSchedules(d *Daemon) (*schedules, error) {
-	s := &schedules{plans: d.cfg.Nightly, images: d.images, store: d.store}
+	s := &schedules{plans: d.cfg.Nightly, images: d.images, sets: d.sets, boot: d.cfg.BootEnvironment, store: d.store}
 	cfg := nightly.Config{Store: d.store, Work: s.work, Now: d.now, Log: d.log.With("component", "nightly"),
 		OpenLog: func(name string) (io.WriteCloser, error) {
 			if err := pruneLogs(d.journal, name); err != nil {
@@ -37,6 +39,11 @@ func newSchedules(d *Daemon) (*schedules, error) {
 		if err != nil {
 			return nil, err
 		}
+		cfg.Plans = append(cfg.Plans, p)
+	}
+	if p, ok, err := d.cfg.BootEnvironment.plan(); err != nil {
+		return nil, err
+	} else if ok {
 		cfg.Plans = append(cfg.Plans, p)
 	}
 	s.Scheduler = nightly.New(cfg)
@@ -85,9 +92,17 @@ func (s *schedules) plan(name string) (Nightly, bool) {
 	return Nightly{}, false
 }
 
-// work is one night of one recipe: build, look into, keep, boot-test, sign, point to,
-// promote by the rules, and collect what nobody needs.
+// work is one run of a plan.
 func (s *schedules) work(ctx context.Context, name string, log io.Writer, step func(string)) (nightly.Result, error) {
+	if name == bootSchedule {
+		return s.sets.scheduled(ctx, log, step)
+	}
+	return s.night(ctx, name, log, step)
+}
+
+// night is one night of one recipe: build, look into, keep, boot-test, sign, point to,
+// promote by the rules, and collect what nobody needs.
+func (s *schedules) night(ctx context.Context, name string, log io.Writer, step func(string)) (nightly.Result, error) {
 	n, ok := s.plan(name)
 	if !ok {
 		return nightly.Result{}, inventory.NotFound("schedule", name)
@@ -162,6 +177,9 @@ func (s *schedules) List(ctx context.Context) ([]api.ScheduleRow, error) {
 	err := s.store.View(ctx, func(x inventory.Tx) error {
 		all, err := x.Schedules(ctx)
 		for _, row := range all {
+			if row.Name == bootSchedule {
+				rows = append(rows, api.ScheduleRow{Schedule: row, Times: s.boot.times(), Recipe: "boot environment"})
+			}
 			if n, ok := s.plan(row.Name); ok {
 				rows = append(rows, api.ScheduleRow{Schedule: row, Times: n.Times, Recipe: n.Recipe, Channel: n.channel()})
 			}

@@ -59,6 +59,7 @@ type Daemon struct {
 	lifecycle *lifecycle.Lifecycle
 	rollouts  *rollout.Runner
 	schedules *schedules
+	sets      *bootWork
 	table     *netboot.Table
 	recorder  *netboot.Recorder
 	boot      *pxe.Server
@@ -108,7 +109,7 @@ func (d *Daemon) open(ctx context.Context) error {
 		return err
 	}
 	d.closers = append(d.closers, lock)
-	for _, step := range []func(context.Context) error{d.openStore, d.openSecrets, d.openImages, d.openDecisions, d.openBoot} {
+	for _, step := range []func(context.Context) error{d.openStore, d.openSecrets, d.openImages, d.openSets, d.openDecisions, d.openBoot} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -203,7 +204,7 @@ func (d *Daemon) openDecisions(ctx context.Context) error {
 		return err
 	}
 	d.table = netboot.NewTable(netboot.Config{HTTPPort: d.cfg.Machine.advertised(), TLSPort: d.cfg.Machine.TLSPort, Pin: pin,
-		Discover: d.cfg.Discover, KernelArgs: d.cfg.KernelArgs})
+		Discover: d.cfg.Discover, KernelArgs: d.cfg.KernelArgs, BootSet: bootFiles{d.sets.Keeper.Store}.current})
 	d.recorder = netboot.NewRecorder(d.table, d.store, d.now, d.log.With("component", "netboot"))
 	d.recorder.Neighbour = neighbour
 	return d.checkRestored(ctx)
@@ -246,8 +247,7 @@ func (d *Daemon) openBoot(ctx context.Context) error {
 	if err := checkInterfaces(d.cfg.Interfaces); err != nil {
 		return err
 	}
-	set, err := d.bootSet(ctx)
-	if err != nil {
+	if err := d.bootSet(ctx); err != nil {
 		return err
 	}
 	listeners, err := listenEach(ctx, d.cfg.Interfaces, d.cfg.Machine.HTTPPort)
@@ -258,7 +258,7 @@ func (d *Daemon) openBoot(ctx context.Context) error {
 	if d.cfg.DHCP == string(inventory.DHCPOff) {
 		interfaces = nil
 	}
-	d.boot, err = pxe.New(pxe.Config{Store: d.store, Table: d.table, Recorder: d.recorder, Boot: set, Leases: leases{d.store},
+	d.boot, err = pxe.New(pxe.Config{Store: d.store, Table: d.table, Recorder: d.recorder, Boot: bootFiles{d.sets.Keeper.Store}, Leases: leases{d.store},
 		Interfaces: interfaces, TFTPPort: 69, Now: d.now, Log: d.log, Machine: listeners, Mount: d.mountMachine})
 	if err != nil {
 		return err
@@ -316,7 +316,7 @@ func (d *Daemon) agentHandler() http.Handler {
 }
 
 func (d *Daemon) adminHandler() http.Handler {
-	s := &rest.Server{Store: d.store, Lifecycle: d.lifecycle, Tokens: d.tokens, Images: d.images, Rollouts: d.rollouts, Schedules: d.schedules, Hosts: hostDesk{d}, Logs: d.journal, Now: d.now,
+	s := &rest.Server{Store: d.store, Lifecycle: d.lifecycle, Tokens: d.tokens, Images: d.images, Rollouts: d.rollouts, Schedules: d.schedules, BootSets: d.sets, Hosts: hostDesk{d}, Logs: d.journal, Now: d.now,
 		Log:     d.log.With("component", "api"),
 		Version: api.Version{Version: d.version, Inventory: d.id, Started: d.started}, NetworksChanged: d.networks.apply, DHCPNow: d.networks.mode}
 	mux := http.NewServeMux()
@@ -360,6 +360,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return ended(ctx, d.table.Follow(ctx, d.store, seq)) })
 	g.Go(func() error { return ended(ctx, d.mark.follow(ctx, d.store, seq)) })
+	g.Go(func() error { return d.suspect(ctx, seq) })
 	g.Go(func() error { return d.lifecycle.Run(ctx) })
 	g.Go(func() error { return d.guests.run(ctx) })
 	g.Go(func() error { return d.offers.run(ctx) })

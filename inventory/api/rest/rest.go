@@ -32,6 +32,7 @@ type Server struct {
 	Images    Images
 	Rollouts  *rollout.Runner
 	Schedules Schedules
+	BootSets  BootSets
 	Hosts     Hosts
 	Logs      Logs
 	Version   api.Version
@@ -61,6 +62,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /api/v1/hosts/{name}/selftest", s.testHost)
 	mux.HandleFunc("POST /api/v1/vms/{name}/console", s.console)
 	s.images(h, mux)
+	s.bootSets(h, mux)
 	return s.Tokens.Guard(mux, s.noToken)
 }
 

@@ -113,19 +113,24 @@ func (s *Server) machineLog(w http.ResponseWriter, r *http.Request) {
 // maxRecipeBytes bounds the body of image work: a recipe with the files beside it.
 const maxRecipeBytes = 16 << 20
 
-// work runs long work and streams its progress; the last line is the image or the error.
+// work runs long work on an image.
 func work[I any](s *Server, w http.ResponseWriter, r *http.Request, f func(context.Context, I, func(api.WorkLine)) (inventory.Image, error)) {
+	workOn(s, w, r, f, func(i inventory.Image) api.WorkLine { return api.WorkLine{Image: &i} })
+}
+
+// workOn runs long work and streams its progress; the last line is its result or the error.
+func workOn[I, O any](s *Server, w http.ResponseWriter, r *http.Request, f func(context.Context, I, func(api.WorkLine)) (O, error), last func(O) api.WorkLine) {
 	in, ok := request[I](s, w, r)
 	if !ok {
 		return
 	}
 	out := newLines(w)
-	image, err := f(r.Context(), in, func(l api.WorkLine) { _ = out.put(l) }) // a gone reader ends the context
+	result, err := f(r.Context(), in, func(l api.WorkLine) { _ = out.put(l) }) // a gone reader ends the context
 	if err != nil {
 		_ = out.put(api.WorkLine{Error: err.Error()})
 		return
 	}
-	_ = out.put(api.WorkLine{Image: &image})
+	_ = out.put(last(result))
 }
 
 // request reads a body; one that can't be read is refused.
