@@ -9,4 +9,7 @@
 //   - 2026-11-24: an event's number comes from a counter row, not from a sequence: the
 //     row lock makes commit order and number order the same on PostgreSQL too, so
 //     a follower never skips an event that commits late.
+//   - 2026-11-28: SQLite's checkpoints are made by a connection of their own beside the
+//     writer. In the commits, in small steps, they cost a fifth of the leases in a second
+//     and a third of the 99th percentile's time.
 package sqlstore

@@ -31,6 +31,8 @@ type Store struct {
 	// prepared are the statements that run for each lease, sighting and event: parsing
 	// was a third of the work of a lease.
 	prepared map[string]*sql.Stmt
+	// checkpoint is nil for PostgreSQL.
+	checkpoint *checkpointer
 }
 
 // hot are the texts of the prepared statements.
@@ -52,7 +54,11 @@ func OpenSQLite(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	s := &Store{write: write, read: read}
+	behind, err := openSQLite(path, "deferred", 1)
+	if err != nil {
+		return nil, errors.Join(err, write.Close(), read.Close())
+	}
+	s := &Store{write: write, read: read, checkpoint: newCheckpointer(behind)}
 	return s.migrated(ctx, database.DialectSQLite3, path)
 }
 
@@ -80,9 +86,9 @@ func openSQLite(path, lock string, conns int, pragmas ...string) (*sql.DB, error
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
-	// A checkpoint holds up the commit that it is part of: many short ones, not a long
-	// one now and then, keep the slowest of a hundred leases fast.
-	pragmas = append([]string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)", "wal_autocheckpoint(100)"}, pragmas...)
+	// Checkpoints are made beside the commits (see checkpointer). Only when the log has
+	// 16 MB in spite of that, a commit makes one itself, which lets the log begin anew.
+	pragmas = append([]string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)", "wal_autocheckpoint(4000)"}, pragmas...)
 	q := url.Values{"_txlock": {lock}, "_pragma": pragmas}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: abs}).EscapedPath()+"?"+q.Encode())
 	if err != nil {
@@ -137,6 +143,9 @@ func (s *Store) Close() error {
 	var err error
 	for _, stmt := range s.prepared {
 		err = errors.Join(err, stmt.Close())
+	}
+	if s.checkpoint != nil {
+		err = errors.Join(err, s.checkpoint.close())
 	}
 	if s.read != s.write {
 		err = errors.Join(err, s.read.Close())

@@ -60,6 +60,9 @@ func (s *Store) update(ctx context.Context, f func(inventory.Tx) error) (wroteEv
 	if err := t.Commit(); err != nil {
 		return false, fmt.Errorf("commit: %w", err)
 	}
+	if s.checkpoint != nil {
+		s.checkpoint.wrote()
+	}
 	return x.events, nil
 }
 
