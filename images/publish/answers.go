@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"ingot/images/build"
 )
@@ -37,9 +39,9 @@ func answerDisk(ctx context.Context, dir string, i build.Installation) (string, 
 	if err := mtool(ctx, "mformat", "-i", disk, "-v", label, "::"); err != nil {
 		return "", err
 	}
-	for name, content := range files {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, content, 0o600); err != nil {
+		if err := os.WriteFile(file, files[name], 0o600); err != nil {
 			return "", err
 		}
 		if err := mtool(ctx, "mcopy", "-i", disk, file, "::"+name); err != nil {
