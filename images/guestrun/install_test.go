@@ -23,13 +23,13 @@ var preseedAccepted = regexp.MustCompile(`Menu item 'download-installer' selecte
 // preseedRefused is how the text frontend asks.
 var preseedRefused = regexp.MustCompile(`(?m)^Prompt: .*|Go back to the previous|Menu item '\S+' failed`)
 
-// TestInstall runs Debian's installer from INGOT_INSTALLER (a folder with linux and
+// TestInstall runs Debian's installer from INGOT_TEST_INSTALLER (a folder with linux and
 // initrd.gz; the package's when it says "installed") until the preseed is accepted, and to
 // its end when INGOT_INSTALL_TO is a folder for the disk.
 func TestInstall(t *testing.T) {
-	folder := os.Getenv("INGOT_INSTALLER")
+	folder := os.Getenv("INGOT_TEST_INSTALLER")
 	if folder == "" || testing.Short() {
-		t.Skip("an installer takes minutes and a mirror: set INGOT_INSTALLER=installed, or a folder, and leave -short out")
+		t.Skip("an installer takes minutes and a mirror: set INGOT_TEST_INSTALLER=installed, or a folder, and leave -short out")
 	}
 	t.Parallel()
 	if folder == "installed" {
