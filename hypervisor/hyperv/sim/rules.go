@@ -35,7 +35,7 @@ var (
 	vhdExists      = rule{"a virtual disk where a file is", "OperationFailed,", "NotSpecified", 0x80070050, "AutomatedLab/AutomatedLab#266 (id), winerror.h (HRESULT)"}
 	vhdMissing     = rule{"a virtual disk that is not there", "OperationFailed,", "NotSpecified", 0x80070002, "AutomatedLab/AutomatedLab#266 (id), winerror.h (HRESULT)"}
 	vhdBroken      = rule{"a file that is no virtual disk", "OperationFailed,", "NotSpecified", 0xC03A0015, "assumed (id), winerror.h ERROR_VIRTDISK_NOT_VIRTUAL_DISK"}
-	vhdUnknown     = rule{"a virtual disk with a strange ending", "OperationFailed,", "NotSpecified", 0xC03A0014, "winerror.h ERROR_VIRTDISK_PROVIDER_NOT_FOUND, anthropics/claude-code#40447"}
+	vhdUnknown     = rule{"a virtual disk with a strange ending", "OperationFailed,", "NotSpecified", 0xC03A0014, "winerror.h ERROR_VIRTDISK_PROVIDER_NOT_FOUND"}
 	vhdSqueezed    = rule{"a virtual disk that is sparse, compressed or encrypted", "OperationFailed,", "NotSpecified", 0xC03A001A, "hashicorp/vagrant#11118, hashicorp/packer#9922"}
 	parentMissing  = rule{"a differencing disk whose parent is gone", "OperationFailed,", "NotSpecified", 0xC03A000D, "winerror.h ERROR_VHD_PARENT_VHD_NOT_FOUND"}
 	parentChanged  = rule{"a differencing disk whose parent was changed", "OperationFailed,", "NotSpecified", 0xC03A000E, "winerror.h ERROR_VHD_CHILD_PARENT_ID_MISMATCH"}
