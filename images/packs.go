@@ -17,7 +17,7 @@ import (
 
 // packs is the folder of the files that hold the frames which images are made of: one
 // pack for each import, with the frames that no image had before it. A file for each
-// frame would cost a server a fifth of its speed, and an import half its time.
+// frame would cost a server a fifth of its speed, and an import two thirds of its time.
 func (s *Store) packs() string { return filepath.Join(s.dir, "packs") }
 
 const (

@@ -34,6 +34,10 @@ func (s *Store) SetSharedAt(where string) error {
 	if now, err := s.SharedAt(); err != nil || now == where {
 		return err
 	}
+	return s.locked(context.Background(), func() error { return s.writeSharedAt(where) }) // a sweep would take the file
+}
+
+func (s *Store) writeSharedAt(where string) error {
 	temp := filepath.Join(s.temp(), "shared")
 	if err := writeSynced(temp, []byte(where+"\n")); err != nil {
 		return err

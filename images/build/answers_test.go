@@ -74,15 +74,3 @@ func TestUnattendByXMLLint(t *testing.T) {
 		}
 	}
 }
-
-// TestKickstartByKSValidator: pykickstart, which Anaconda reads kickstarts with, takes the
-// one of the example. Debian has no package of it.
-func TestKickstartByKSValidator(t *testing.T) {
-	if _, err := exec.LookPath("ksvalidator"); err != nil {
-		t.Skip("needs ksvalidator of pykickstart, which Debian lacks")
-	}
-	out, err := exec.CommandContext(t.Context(), "ksvalidator", "--version", "RHEL9", answerFile(t, "rocky-9-installer")).CombinedOutput()
-	if err != nil || len(out) > 0 {
-		t.Errorf("ksvalidator: %v: %s", err, out)
-	}
-}

@@ -1,13 +1,10 @@
 package publish_test
 
 import (
-	"log/slog"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
-	"ingot/images"
 	"ingot/images/build"
 	"ingot/images/publish"
 )
@@ -20,19 +17,7 @@ func TestBoot(t *testing.T) {
 	if names == "" || testing.Short() {
 		t.Skip("boots take minutes: set INGOT_BOOT_TEST=tiny,debian-12 and leave -short out")
 	}
-	if err := build.CheckTools(); err != nil {
-		t.Skip(err)
-	}
-	dir := os.Getenv("INGOT_BOOT_STORE")
-	if dir == "" {
-		dir = t.TempDir()
-	}
-	store, err := images.NewStore(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	work := t.TempDir()
-	p := &publish.Publisher{Store: store, Guest: publish.Machines{Dir: work}, Dir: work, Cache: cacheDir(t), Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	p := bootPublisher(t)
 	for name := range strings.SplitSeq(names, ",") {
 		t.Run(name, func(t *testing.T) {
 			recipe, err := build.EmbeddedRecipe(name)

@@ -27,13 +27,18 @@ func cacheDir(t *testing.T) string {
 	return dir
 }
 
-// booter is a publisher with real machines, on the store that INGOT_BOOT_STORE names.
-// Without "debian-12" in INGOT_BOOT_TEST the test is skipped.
+// booter is bootPublisher, or skips the test without "debian-12" in INGOT_BOOT_TEST.
 func booter(t *testing.T) *publish.Publisher {
 	t.Helper()
 	if testing.Short() || !strings.Contains(os.Getenv("INGOT_BOOT_TEST"), "debian-12") {
 		t.Skip("boots take minutes: set INGOT_BOOT_TEST=tiny,debian-12 and leave -short out")
 	}
+	return bootPublisher(t)
+}
+
+// bootPublisher is a publisher with real machines, on the store that INGOT_BOOT_STORE names.
+func bootPublisher(t *testing.T) *publish.Publisher {
+	t.Helper()
 	if err := build.CheckTools(); err != nil {
 		t.Skip(err)
 	}

@@ -131,6 +131,7 @@ func (f *factory) schedule(ctx context.Context) (api.ScheduleRow, error) {
 // booted by each firmware, signed, promoted by rule; a second night finds nothing new. Then
 // each format out and in again is the same disk.
 func TestNightly(t *testing.T) {
+	need(t)
 	t.Parallel()
 	guest(t)
 	f := newFactory(t, `

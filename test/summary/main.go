@@ -28,7 +28,6 @@ var mayskip = regexp.MustCompile(strings.Join([]string{
 	`tracing is not allowed here`,
 	`waits for a guest that may hang under KVM`,
 	`longer than a frame`,
-	`needs ksvalidator of pykickstart, which Debian lacks`,
 }, "|"))
 
 // event is one line of go test -json.
