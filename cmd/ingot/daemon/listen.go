@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -57,4 +58,24 @@ func listenEach(ctx context.Context, interfaces []string, port int) ([]net.Liste
 		out = append(out, l)
 	}
 	return out, nil
+}
+
+func portText(port int) string { return ":" + strconv.Itoa(port) }
+
+// listeners are the server's own ports, but for those of booting.
+type listeners struct {
+	admin   net.Listener
+	agents  []net.Listener
+	console []net.PacketConn
+}
+
+func (d *Daemon) listen(ctx context.Context) (open listeners, err error) {
+	if open.admin, err = listen(ctx, "", d.cfg.Admin.Listen); err != nil {
+		return open, err
+	}
+	if open.agents, err = listenEach(ctx, d.cfg.Interfaces, d.cfg.Machine.TLSPort); err != nil {
+		return open, errors.Join(err, open.admin.Close())
+	}
+	open.console, err = listenNetconsole(ctx, d.cfg.Interfaces, d.cfg.Machine.NetconsolePort)
+	return open, err
 }
