@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"time"
 
@@ -76,19 +75,4 @@ func (p *Publisher) describe(ctx context.Context, image inventory.Image, l look)
 		return err
 	}
 	return errors.Join(p.Store.AddFile(ctx, image.Digest, SBOMFile, bill.Bytes()), p.Store.AddFile(ctx, image.Digest, ListingFile, l.listing))
-}
-
-// Lint looks into a raw disk file that was made anywhere.
-func Lint(ctx context.Context, raw string, t master.Traits) (lint.Findings, error) {
-	f, err := os.Open(raw)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	l, err := inspect(ctx, f, info.Size(), t)
-	return l.findings, err
 }
