@@ -2,15 +2,10 @@ package dhcp
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"ingot/inventory"
 )
-
-// offerTime is how long an address is held for a client that was offered it: firmware
-// collects offers for up to eight seconds, and repeats itself for a minute.
-const offerTime = time.Minute
 
 // book holds the addresses of one network: who has them, who was offered them, which
 // are known to be free. The Server's lock guards it.
@@ -36,28 +31,6 @@ type book struct {
 	parked []inbound
 }
 
-// parkedMax bounds the DISCOVERs of unknown clients that wait for the stock, and twice
-// that all; the others are repeated by their clients.
-const parkedMax = 256
-
-// park keeps a DISCOVER until the stock is filled, and reports whether there was room.
-func (b *book) park(in inbound, stranger bool) bool {
-	if n := len(b.parked); n >= 2*parkedMax || stranger && n >= parkedMax {
-		return false
-	}
-	in.data = slices.Clone(in.data)
-	in.parked = true
-	b.parked = append(b.parked, in)
-	return true
-}
-
-// unpark returns what waits.
-func (b *book) unpark() []inbound {
-	waiting := b.parked
-	b.parked = nil
-	return waiting
-}
-
 // holding is one address that somebody has, had, or was offered.
 type holding struct {
 	// row is what is stored; its Use is empty when it was only ever offered.
@@ -66,12 +39,6 @@ type holding struct {
 	offer offer
 	// probed is when the address last proved to be free.
 	probed time.Time
-}
-
-type offer struct {
-	client
-	stranger bool
-	until    time.Time
 }
 
 // client is who asks: the MAC, and the client identifier if there is one.
@@ -112,34 +79,6 @@ func (b *book) setOwn(own []netip.Addr) {
 	b.own = map[netip.Addr]bool{b.net.Gateway: true}
 	for _, ip := range own {
 		b.own[ip] = true
-	}
-}
-
-func (b *book) fix(a inventory.Address) {
-	if !b.net.Subnet.Contains(a.IP) {
-		return
-	}
-	b.unfix(a.IP)
-	b.fixed[a.IP] = a
-	if a.MAC != "" {
-		b.fixedMAC[a.MAC] = a.IP
-	}
-	if a.ClientID != "" {
-		b.fixedID[a.ClientID] = a.IP
-	}
-}
-
-func (b *book) unfix(ip netip.Addr) {
-	a, ok := b.fixed[ip]
-	if !ok {
-		return
-	}
-	delete(b.fixed, ip)
-	if b.fixedMAC[a.MAC] == ip {
-		delete(b.fixedMAC, a.MAC)
-	}
-	if b.fixedID[a.ClientID] == ip {
-		delete(b.fixedID, a.ClientID)
 	}
 }
 
@@ -195,15 +134,6 @@ func (b *book) holding(ip netip.Addr) *holding {
 	return h
 }
 
-// fixedFor returns the static or reserved address of a client.
-func (b *book) fixedFor(c client) (inventory.Address, bool) {
-	ip, ok := b.fixedMAC[c.mac]
-	if !ok && c.id != "" {
-		ip, ok = b.fixedID[c.id]
-	}
-	return b.fixed[ip], ok
-}
-
 // last returns the lease a client has or had on this network, by client identifier
 // first, then by MAC.
 func (b *book) last(c client) *holding {
@@ -257,90 +187,6 @@ func (b *book) inPool(ip netip.Addr) bool {
 // free reports whether an address may be given to c.
 func (b *book) free(ip netip.Addr, c client, now time.Time) bool {
 	return b.inPool(ip) && !b.taken(ip, c, now) && !b.promised(ip, c, now)
-}
-
-// offerTo chooses an address for a client and holds it (RFC 2131 section 4.3.1): its
-// fixed one, the one it has or had, the one it asks for, any. The zero Addr means that
-// there is none. Neither of the last two is offered unless it proved to be free.
-func (b *book) offerTo(c client, wanted netip.Addr, stranger bool, now time.Time) netip.Addr {
-	if a, ok := b.fixedFor(c); ok {
-		return a.IP
-	}
-	if h := b.last(c); h != nil && b.free(h.row.IP, c, now) {
-		h.offer = offer{client: c, until: now.Add(offerTime)}
-		return h.row.IP
-	}
-	if h := b.offered(c, now); h != nil {
-		h.offer.until = now.Add(offerTime)
-		return h.row.IP
-	}
-	if stranger {
-		b.evictStrangers(now)
-	}
-	probed, ok := b.stock.takeThis(wanted, now)
-	if !ok || !b.free(wanted, c, now) {
-		wanted, probed = b.takeAny(c, now)
-	}
-	if !wanted.IsValid() {
-		return wanted
-	}
-	h := b.holding(wanted)
-	b.unindex(h)
-	h.row, h.probed = inventory.Address{IP: wanted, Network: b.net.Name}, probed
-	h.offer = offer{client: c, stranger: stranger, until: now.Add(offerTime)}
-	b.byMAC[c.mac] = h
-	if stranger {
-		b.strangers = append(b.strangers, wanted)
-	}
-	return wanted
-}
-
-// offered returns what is on offer to the client now, so that a repeated DISCOVER gets
-// the same answer.
-func (b *book) offered(c client, now time.Time) *holding {
-	h := b.byMAC[c.mac]
-	if h == nil || h.row.Use != "" || h.offer.mac != c.mac || !now.Before(h.offer.until) {
-		return nil
-	}
-	return h
-}
-
-func (b *book) takeAny(c client, now time.Time) (netip.Addr, time.Time) {
-	for {
-		ip, probed, ok := b.stock.take(now)
-		if !ok {
-			return netip.Addr{}, time.Time{}
-		}
-		if b.free(ip, c, now) {
-			return ip, probed
-		}
-	}
-}
-
-// strangersMax is how many offers unknown clients can hold at once.
-func (b *book) strangersMax() int { return max(1, min(b.stock.size/2, 4096)) }
-
-// evictStrangers makes room for one more offer to an unknown client: when they hold
-// their share, the oldest of them goes to the back of the stock.
-func (b *book) evictStrangers(now time.Time) {
-	for len(b.strangers) >= b.strangersMax() {
-		ip := b.strangers[0]
-		b.strangers = b.strangers[1:]
-		b.withdraw(ip, now)
-	}
-}
-
-// withdraw takes back an offer that nobody took, and puts the address back into stock.
-func (b *book) withdraw(ip netip.Addr, now time.Time) {
-	h := b.byIP[ip]
-	if h == nil || h.row.Use != "" || !h.offer.stranger {
-		return
-	}
-	if b.byMAC[h.offer.mac] == h {
-		delete(b.byMAC, h.offer.mac)
-	}
-	delete(b.byIP, ip)
-	b.stock.put(ip, h.probed, now)
 }
 
 // lease returns the rows that make ip the client's until expires: its own, and the end

@@ -91,21 +91,24 @@ func (s *Server) handle(ctx context.Context, in inbound) (outgoing, bool) {
 	}
 	r.boot.Proxy = mode == inventory.DHCPProxy
 	r.boot.Server = in.link.address(in.dest, net.Subnet)
-	var a answer
-	switch {
-	case mode == inventory.DHCPOff:
-		a = silence("DHCP is off on network " + net.Name)
-	case in.port4011:
-		a = s.bootServer(ctx, r, server)
-	case mode == inventory.DHCPProxy:
-		a = s.proxy(ctx, r, server)
-	default:
-		a = s.authoritative(ctx, r, net, server, now)
-	}
+	a := s.answer(ctx, r, net, mode, server, now)
 	if a.why != "" {
 		s.saw(r, cmp.Or(a.saw, inventory.SawIgnored), a.why, inventory.SightingValues{Network: net.Name})
 	}
 	return outgoing{a, r, server, net.Name}, a.reply != nil || len(a.rows) > 0
+}
+
+// answer decides by the network's mode.
+func (s *Server) answer(ctx context.Context, r *request, n *inventory.Network, mode inventory.DHCPMode, server netip.Addr, now time.Time) answer {
+	switch {
+	case mode == inventory.DHCPOff:
+		return silence("DHCP is off on network " + n.Name)
+	case r.from.port4011:
+		return s.bootServer(ctx, r, server)
+	case mode == inventory.DHCPProxy:
+		return s.proxy(ctx, r, server)
+	}
+	return s.authoritative(ctx, r, n, server, now)
 }
 
 func (s *Server) isOurs(mac inventory.MAC) bool {
@@ -117,92 +120,7 @@ func (s *Server) isOurs(mac inventory.MAC) bool {
 	return false
 }
 
-// networkOf finds the network of a client: by the relay's address or link selection
-// (RFC 3527); by its own address when it renews by unicast, perhaps through a router;
-// else one of the link's, the one that knows the client first.
-func (s *Server) networkOf(r *request, now time.Time) (*inventory.Network, inventory.DHCPMode) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	point := r.linkSelection
-	if !point.IsValid() || !r.giaddr.IsValid() {
-		point = r.giaddr
-	}
-	if !point.IsValid() && r.ciaddr.IsValid() && r.from.unicast() {
-		point = r.ciaddr
-	}
-	var found *book
-	for _, b := range s.books {
-		switch {
-		case point.IsValid():
-			if b.net.Subnet.Contains(point) {
-				return b.net, b.net.DHCP
-			}
-		case !r.from.link.reaches(b.net.Subnet):
-		case b.knows(r.client()):
-			return b.net, b.net.DHCP
-		case found == nil || found.net.DHCP == inventory.DHCPOff || found.empty(now) && !b.empty(now):
-			found = b
-		}
-	}
-	if found == nil {
-		return nil, inventory.DHCPOff
-	}
-	return found.net, found.net.DHCP
-}
-
-// empty reports whether an authoritative network has no address to offer now.
-func (b *book) empty(now time.Time) bool {
-	return b.net.DHCP == inventory.DHCPAuthoritative && len(b.stock.at) == 0
-}
-
 func (r *request) client() client { return client{r.mac, r.clientID} }
-
-// saw reports a sighting of the client.
-func (s *Server) saw(r *request, kind inventory.SightingKind, detail string, v inventory.SightingValues) {
-	s.sawAt(s.cfg.Now(), r, kind, detail, v)
-}
-
-func (s *Server) sawAt(at time.Time, r *request, kind inventory.SightingKind, detail string, v inventory.SightingValues) {
-	if r.giaddr.IsValid() {
-		v.Relay = r.giaddr.String()
-	}
-	if r.netboot {
-		v.Class = r.boot.Class
-		if r.boot.ArchKnown {
-			arch := int(r.boot.Arch)
-			v.Arch = &arch
-		}
-	}
-	s.cfg.Observer.Saw(inventory.Sighting{MAC: r.mac, Kind: kind, Detail: detail, Count: 1, First: at, Last: at, Values: v})
-}
-
-var requestSightings = map[dhcpv4.MessageType]inventory.SightingKind{
-	dhcpv4.MessageTypeDiscover: inventory.SawDiscover,
-	dhcpv4.MessageTypeRequest:  inventory.SawRequest,
-	dhcpv4.MessageTypeDecline:  inventory.SawDecline,
-	dhcpv4.MessageTypeInform:   inventory.SawInform,
-	dhcpv4.MessageTypeRelease:  inventory.SawRelease,
-}
-
-func (s *Server) sawRequest(r *request, network string) {
-	kind, ok := requestSightings[r.kind]
-	if !ok {
-		return
-	}
-	if r.from.port4011 {
-		kind = inventory.SawProxyRequest
-	}
-	v := inventory.SightingValues{Network: network}
-	if ip := firstValid(r.wanted, r.ciaddr); ip.IsValid() {
-		v.IP = ip.String()
-	}
-	s.saw(r, kind, "", v)
-	if r.netboot && r.boot.Discover && (!r.boot.ArchKnown || !r.boot.Arch.Known()) {
-		s.saw(r, inventory.SawUnknownArch, r.boot.Arch.String(), v)
-		s.logOnce("arch "+r.boot.Arch.String()+r.boot.Class, "unknown client architecture or class",
-			"mac", r.mac, "arch", int(r.boot.Arch), "class", r.boot.Class)
-	}
-}
 
 func firstValid(ips ...netip.Addr) netip.Addr {
 	for _, ip := range ips {
