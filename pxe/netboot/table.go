@@ -52,21 +52,10 @@ type entry struct {
 	agent netip.Addr
 }
 
-type refusal struct {
-	mac  inventory.MAC
-	arch int
-	file string
-}
-
 // NewTable returns an empty table.
 func NewTable(cfg Config) *Table {
 	return &Table{cfg: cfg, byMAC: map[inventory.MAC]*entry{}, byUUID: map[string]*entry{}, byID: map[string]*entry{},
 		byAgent: map[netip.Addr]*entry{}, networks: map[string]inventory.BootChain{}, refused: map[refusal]bool{}}
-}
-
-// HTTPBase is the machine listener's URL at one of the server's addresses.
-func (t *Table) HTTPBase(server netip.Addr) string {
-	return "http://" + netip.AddrPortFrom(server, uint16(t.cfg.HTTPPort)).String()
 }
 
 // Load fills the table from the store.
@@ -225,70 +214,4 @@ func (t *Table) networkChain(name string) inventory.BootChain {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.networks[name]
-}
-
-func (t *Table) rejected(mac inventory.MAC, arch int, file string) bool {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.refused[refusal{mac, arch, file}]
-}
-
-// reject remembers that a firmware fetched a file whole and did not run it. Both files
-// of a pair refused means that neither is to blame: both are forgotten.
-func (t *Table) reject(mac inventory.MAC, arch int, chain inventory.BootChain) (next inventory.BootChain) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	next = other(arch, chain)
-	if t.refused[refusal{mac, arch, loaders[next]}] {
-		delete(t.refused, refusal{mac, arch, loaders[next]})
-	}
-	t.refused[refusal{mac, arch, loaders[chain]}] = true
-	return next
-}
-
-// Answer is what a machine in this state is told when it asks the network.
-func Answer(m *inventory.Machine) (inventory.BootAnswer, string) {
-	s := m.Status
-	switch {
-	case m.Kind == inventory.KindVM:
-		return inventory.BootNone, "it is a virtual machine of a host"
-	case s.Conflict != "":
-		return inventory.BootDisk, "identity conflict"
-	case s.Hold != "":
-		return inventory.BootDisk, "on hold: " + s.Hold
-	}
-	switch s.State {
-	case inventory.Deployed, inventory.Retired:
-		return inventory.BootDisk, string(s.State)
-	case inventory.Deploying:
-		if s.Phase == inventory.PhaseReboot || s.Phase == inventory.PhaseFirstBoot {
-			return inventory.BootDisk, "deploying, " + string(s.Phase)
-		}
-	}
-	return inventory.BootAgent, string(s.State)
-}
-
-// AgentArgs is the agent's part of the kernel command line for a client of server.
-func (t *Table) AgentArgs(mac inventory.MAC, server netip.Addr) string {
-	return t.agentArgs(mac, server, t.bootSet())
-}
-
-// bootSet is the set that a script names, so that a boot ends with the files it began with.
-func (t *Table) bootSet() string {
-	if t.cfg.BootSet == nil {
-		return ""
-	}
-	return t.cfg.BootSet()
-}
-
-func (t *Table) agentArgs(mac inventory.MAC, server netip.Addr, set string) string {
-	args := "ingot.http=" + t.HTTPBase(server) + " ingot.api=https://" +
-		netip.AddrPortFrom(server, uint16(t.cfg.TLSPort)).String() + " ingot.pin=" + t.cfg.Pin + " ingot.mac=" + string(mac)
-	if set != "" {
-		args += " ingot.set=" + set
-	}
-	if t.cfg.KernelArgs != "" {
-		args += " " + t.cfg.KernelArgs
-	}
-	return args
 }
