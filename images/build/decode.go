@@ -28,18 +28,7 @@ func (p *parser) compare(n *yaml.Node, t reflect.Type, key string, places map[st
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	wrong := func(want string) {
-		got := fmt.Sprintf("%q", n.Value)
-		switch {
-		case n.Kind == yaml.MappingNode:
-			got = "a mapping"
-		case n.Kind == yaml.SequenceNode:
-			got = "a list"
-		case n.ShortTag() == "!!null":
-			got = "empty"
-		}
-		p.report(p.at(n), "key %s: it is %s, want %s", key, got, want)
-	}
+	wrong := func(want string) { p.report(p.at(n), "key %s: it is %s, want %s", key, described(n), want) }
 	switch t.Kind() {
 	case reflect.Struct:
 		if n.Kind != yaml.MappingNode {
@@ -63,19 +52,44 @@ func (p *parser) compare(n *yaml.Node, t reflect.Type, key string, places map[st
 		for i, child := range n.Content {
 			p.compare(child, t.Elem(), fmt.Sprintf("%s[%d]", key, i), places)
 		}
-	case reflect.String:
-		if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
-			wrong("text")
-		}
-	case reflect.Bool:
-		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" {
-			wrong("true or false")
-		}
 	default:
-		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" || n.Decode(reflect.New(t).Interface()) != nil {
-			wrong("a whole number")
+		if want := scalar(n, t); want != "" {
+			wrong(want)
 		}
 	}
+}
+
+// described names what stands where another thing should.
+func described(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "a mapping"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.ShortTag() == "!!null":
+		return "empty"
+	}
+	return fmt.Sprintf("%q", n.Value)
+}
+
+// scalar says what is wanted in place of a node, empty when it fits.
+func scalar(n *yaml.Node, t reflect.Type) string {
+	plain := n.Kind == yaml.ScalarNode
+	switch t.Kind() {
+	case reflect.String:
+		if !plain || n.ShortTag() == "!!null" {
+			return "text"
+		}
+	case reflect.Bool:
+		if !plain || n.ShortTag() != "!!bool" {
+			return "true or false"
+		}
+	default:
+		if !plain || n.ShortTag() != "!!int" || n.Decode(reflect.New(t).Interface()) != nil {
+			return "a whole number"
+		}
+	}
+	return ""
 }
 
 func (p *parser) compareStruct(n *yaml.Node, t reflect.Type, key string, places map[string]string) {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -52,86 +51,6 @@ func newTree(spool string) (*tree, error) {
 	t.entries["."] = &entry{kind: tar.TypeDir, mode: 0o755, seconds: sourceDate}
 	return t, os.Mkdir(spool, 0o700)
 }
-
-// readTar adds the entries of a tar archive: each must stay inside, and come after what
-// it is in or links to. Times after sourceDate become sourceDate.
-func (t *tree) readTar(r io.Reader) error {
-	archive := tar.NewReader(r)
-	for {
-		h, err := archive.Next()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read archive of files: %w", err)
-		}
-		if err := t.addTar(h, archive); err != nil {
-			return fmt.Errorf("archive of files: entry %q: %w", h.Name, err)
-		}
-	}
-}
-
-func (t *tree) addTar(h *tar.Header, r io.Reader) error {
-	name, err := t.inside(h.Name)
-	if err != nil {
-		return err
-	}
-	e := &entry{kind: h.Typeflag, mode: h.Mode & 0o7777, uid: h.Uid, gid: h.Gid, seconds: min(h.ModTime.Unix(), sourceDate), link: h.Linkname, major: h.Devmajor, minor: h.Devminor}
-	for key, v := range h.PAXRecords {
-		if attr, ok := strings.CutPrefix(key, "SCHILY.xattr."); ok {
-			if e.xattrs == nil {
-				e.xattrs = map[string]string{}
-			}
-			e.xattrs[attr] = v
-		}
-	}
-	if e.uid < 0 || e.gid < 0 || e.uid > 1<<31 || e.gid > 1<<31 {
-		return inventory.Invalid("owner %d:%d", e.uid, e.gid)
-	}
-	switch e.kind {
-	case tar.TypeReg:
-		if t.bytes += h.Size; h.Size < 0 || t.bytes > maxTreeBytes {
-			return inventory.Invalid("more than %d bytes in all", int64(maxTreeBytes))
-		}
-		if e.content, e.size, err = t.store(r); err != nil {
-			return err
-		}
-	case tar.TypeLink:
-		if e.link, err = t.inside(h.Linkname); err != nil {
-			return err
-		}
-		dir, err := t.resolve(path.Dir(e.link), 0)
-		if err != nil {
-			return err
-		}
-		e.link = path.Join(dir, path.Base(e.link))
-		if target := t.entries[e.link]; target == nil || target.kind == tar.TypeDir || target.kind == tar.TypeLink {
-			return inventory.Invalid("hard link to %q, which is not a file before it", h.Linkname)
-		}
-	case tar.TypeSymlink:
-		if e.link == "" || strings.ContainsFunc(e.link, control) {
-			return inventory.Invalid("symbolic link to %q", e.link)
-		}
-	case tar.TypeDir, tar.TypeFifo:
-	case tar.TypeChar, tar.TypeBlock:
-		if !t.devices {
-			return inventory.Invalid("a device node: an image gets its devices from the kernel")
-		}
-	default:
-		return inventory.Invalid("type %q is not known", h.Typeflag)
-	}
-	return t.add(name, e)
-}
-
-// inside cleans the name of an archive's entry, which must not climb out.
-func (t *tree) inside(name string) (string, error) {
-	if path.IsAbs(name) || slices.Contains(strings.Split(name, "/"), "..") || strings.ContainsFunc(name, control) || name == "" {
-		return "", inventory.Invalid("path %q is not below the root, or has control characters", name)
-	}
-	return path.Clean(name), nil
-}
-
-func control(r rune) bool { return r < ' ' || r == 0x7f }
 
 // store spools the content of a file.
 func (t *tree) store(r io.Reader) (name string, size int64, err error) {
@@ -301,4 +220,24 @@ func (t *tree) blocks4K() int64 {
 // unixTime is for debugfs.
 func (e *entry) unixTime() string {
 	return time.Unix(e.seconds, 0).UTC().Format("20060102150405")
+}
+
+// has reports whether there is something at a path, links followed once.
+func (t *tree) has(name string) bool {
+	dir, err := t.resolve(path.Dir(name), 0)
+	return err == nil && t.entries[path.Join(dir, path.Base(name))] != nil
+}
+
+// addFile adds a file of this machine, as root's and readable.
+func (t *tree) addFile(name, from string) error {
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	content, size, err := t.store(f)
+	if err != nil {
+		return err
+	}
+	return t.add(filepath.ToSlash(name), &entry{kind: tar.TypeReg, mode: 0o644, seconds: sourceDate, content: content, size: size})
 }
