@@ -147,37 +147,45 @@ func (l *Lifecycle) step(ctx context.Context, id string) (changed bool, err erro
 		return false, nil
 	}
 	waiting, failure := l.begin(ctx, m, next)
+	changed, err = l.write(ctx, id, waiting, failure)
+	if ex, ok := l.Executors[m.Kind].(Waker); ok && changed {
+		ex.Wake()
+	}
+	return changed, err
+}
+
+// write decides anew, in a transaction, and stores what comes of it, or the failure to
+// begin.
+func (l *Lifecycle) write(ctx context.Context, id, waiting string, failure *inventory.Failure) (changed bool, err error) {
 	err = l.Store.Update(ctx, func(x inventory.Tx) error {
+		changed = false // the transaction may run twice
 		m, err := x.Machine(ctx, id)
 		if errors.Is(err, inventory.ErrNotFound) {
-			next = nil // deleted meanwhile
-			return nil
+			return nil // deleted meanwhile
 		}
 		if err != nil {
 			return err
 		}
-		if next = l.decide(m); next == nil {
+		next := l.decide(m)
+		if next == nil {
 			return nil
 		}
-		if failure != nil && m.Status.Error.Same(*failure) {
-			return nil // it stands already
-		}
 		c := &change{ctx: ctx, x: x, m: m, now: l.Now()}
-		if failure != nil {
-			c.fail(*failure)
-		} else {
+		switch {
+		case failure == nil:
 			next(c)
+			changed = true
+		case m.Status.Error.Same(*failure): // it stands already
+			return nil
+		default:
+			c.fail(*failure)
 		}
 		if waiting != "" && c.err == nil {
 			c.add(inventory.PhaseChanged{Phase: m.Status.Phase, Waiting: waiting})
 		}
 		return c.store()
 	})
-	changed = err == nil && next != nil && failure == nil
-	if ex, ok := l.Executors[m.Kind].(Waker); ok && changed {
-		ex.Wake()
-	}
-	return changed, err
+	return changed && err == nil, err
 }
 
 // begin tells the executor about a phase that is about to be entered.
