@@ -16,13 +16,6 @@ import (
 	"ingot/inventory"
 )
 
-// Limits that no honest image passes.
-const (
-	maxLinks   = 40
-	maxEntries = 1 << 20
-	maxDepth   = 256
-)
-
 // FS is a file system of an image, to be read. Paths have no leading slash and are
 // separated by "/"; "." is the top. Links are followed where that is said, and an
 // absolute one begins at the top of this file system. It is for one goroutine.
@@ -133,78 +126,6 @@ func (f *FS) entry(at string, d fs.DirEntry) (e Entry, err error) {
 	return e, err
 }
 
-// Stat finds a name, following links. It is fs.ErrNotExist when there is none.
-func (f *FS) Stat(name string) (Entry, error) { return f.resolve(name, true) }
-
-// Lstat finds a name and does not follow the last link.
-func (f *FS) Lstat(name string) (Entry, error) { return f.resolve(name, false) }
-
-// Exists reports whether a name is there, and where it leads.
-func (f *FS) Exists(name string) bool {
-	_, err := f.Stat(name)
-	return err == nil
-}
-
-// top is the entry of the top folder.
-var top = Entry{Path: ".", Info: topInfo{}}
-
-type topInfo struct{ readerInfo }
-
-func (topInfo) IsDir() bool       { return true }
-func (topInfo) Mode() fs.FileMode { return fs.ModeDir | 0o755 }
-
-func (f *FS) resolve(name string, follow bool) (Entry, error) {
-	rest := strings.Split(strings.Trim(path.Clean("/"+name), "/"), "/")
-	at := top
-	for links := 0; len(rest) > 0; {
-		part := rest[0]
-		rest = rest[1:]
-		switch part {
-		case "", ".":
-			continue
-		case "..":
-			up, err := f.resolve(path.Dir(at.Path), false)
-			if err != nil {
-				return at, err
-			}
-			at = up
-			continue
-		}
-		if !at.Info.IsDir() {
-			return at, fmt.Errorf("/%s: %w", name, fs.ErrNotExist)
-		}
-		next, err := f.find(at.Path, part)
-		if err != nil {
-			return at, fmt.Errorf("/%s: %w", name, err)
-		}
-		if next.Target == "" || len(rest) == 0 && !follow {
-			at = next
-			continue
-		}
-		if links++; links > maxLinks {
-			return at, inventory.Invalid("/%s of the image: more than %d links, one after the other", name, maxLinks)
-		}
-		if path.IsAbs(next.Target) {
-			at = top
-		}
-		rest = append(strings.Split(next.Target, "/"), rest...)
-	}
-	return at, nil
-}
-
-func (f *FS) find(dir, name string) (Entry, error) {
-	list, err := f.list(dir)
-	if err != nil {
-		return Entry{}, err
-	}
-	for _, d := range list {
-		if d.Name() == name || f.anyCase && strings.EqualFold(d.Name(), name) {
-			return f.entry(path.Join(dir, d.Name()), d)
-		}
-	}
-	return Entry{}, fs.ErrNotExist
-}
-
 // ReadFile reads a regular file, links followed. One of more than maxBytes is
 // inventory.ErrInvalid.
 func (f *FS) ReadFile(name string, maxBytes int64) (data []byte, err error) {
@@ -234,41 +155,6 @@ func (f *FS) read(e Entry, use func(io.Reader) error) error {
 	})
 	if err != nil {
 		return fmt.Errorf("read /%s of the image: %w", e.Path, err)
-	}
-	return nil
-}
-
-// Walk visits everything below a folder in the order of names, the folder itself not;
-// links are not followed. A folder that is not there has nothing below it.
-func (f *FS) Walk(dir string, visit func(Entry) error) error {
-	at, err := f.resolve(dir, true)
-	if err != nil {
-		return nil
-	}
-	count := 0
-	return f.walk(at.Path, 0, &count, visit)
-}
-
-func (f *FS) walk(dir string, depth int, count *int, visit func(Entry) error) error {
-	if depth > maxDepth {
-		return inventory.Invalid("/%s of the image: folders more than %d deep", dir, maxDepth)
-	}
-	list, err := f.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range list {
-		if *count++; *count > 16*maxEntries {
-			return inventory.Invalid("the image has more than %d files", 16*maxEntries)
-		}
-		if err := visit(e); err != nil {
-			return err
-		}
-		if e.Info.IsDir() {
-			if err := f.walk(e.Path, depth+1, count, visit); err != nil {
-				return err
-			}
-		}
 	}
 	return nil
 }
