@@ -6,14 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"os"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"ingot/inventory"
 	"ingot/pxe/agent/facts"
@@ -72,15 +69,6 @@ const (
 	// flushWait bounds the last words to the server.
 	flushWait = 5 * time.Second
 )
-
-// noTime drops the time from log lines: the board's clock may be wrong, and the server
-// stamps lines as they come.
-func noTime(groups []string, a slog.Attr) slog.Attr {
-	if len(groups) == 0 && a.Key == slog.TimeKey {
-		return slog.Attr{}
-	}
-	return a
-}
 
 // run is the agent's life: it ends when an order says so, or with the error that keeps
 // it from working.
@@ -188,63 +176,4 @@ func (a *Agent) breakHere(ctx context.Context) error {
 		<-ctx.Done()
 	}
 	return nil
-}
-
-// cablePause gathers what several ports say at about the same time, and bounds what a
-// chatty peer can cause.
-const cablePause = 5 * time.Second
-
-// watchCables sends the facts again when LLDP tells of a neighbour. It reads nothing
-// else, so it may run while a disk is written.
-func (a *Agent) watchCables(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-a.neighbours.Changed():
-		}
-		if sleep(ctx, cablePause) != nil {
-			return nil
-		}
-		if err := a.client.Load().Facts(ctx, a.neighbours.Join(a.facts.Load())); err != nil {
-			a.log.Warn("send facts", "err", err)
-		}
-	}
-}
-
-// sinceKernel is the time since the kernel started.
-func sinceKernel() time.Duration {
-	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) != nil {
-		return 0
-	}
-	return time.Duration(t.Nano()).Round(time.Millisecond)
-}
-
-// clockSlack is what the clock may be off before it is set.
-const clockSlack = 2 * time.Second
-
-func setClock(now time.Time, log *slog.Logger) {
-	if off := time.Until(now).Abs(); off < clockSlack {
-		return
-	}
-	tv := unix.NsecToTimeval(now.UnixNano())
-	if err := unix.Settimeofday(&tv); err != nil {
-		log.Warn("set clock", "err", err)
-	}
-}
-
-// netconsole makes the kernel's messages go to the server.
-func (a *Agent) netconsole(l *lease, port int) {
-	u, err := url.Parse(a.params.API)
-	if err != nil || port == 0 {
-		return
-	}
-	server, err := netip.ParseAddr(u.Hostname())
-	if err == nil {
-		err = startNetconsole(l, server, port)
-	}
-	if err != nil {
-		a.log.Warn("netconsole", "err", err)
-	}
 }

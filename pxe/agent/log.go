@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -154,4 +155,13 @@ func kernelLine(record []byte) (line []byte, ok bool) {
 	_, text, ok := bytes.Cut(record, []byte(";"))
 	line, _, _ = bytes.Cut(text, []byte("\n"))
 	return line, ok && len(line) > 0
+}
+
+// noTime drops the time from log lines: the board's clock may be wrong, and the server
+// stamps lines as they come.
+func noTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -68,4 +69,19 @@ func neighbour(iface string, ip netip.Addr) (net.HardwareAddr, error) {
 		}
 	}
 	return nil, fmt.Errorf("no neighbour entry for %s", ip)
+}
+
+// netconsole makes the kernel's messages go to the server.
+func (a *Agent) netconsole(l *lease, port int) {
+	u, err := url.Parse(a.params.API)
+	if err != nil || port == 0 {
+		return
+	}
+	server, err := netip.ParseAddr(u.Hostname())
+	if err == nil {
+		err = startNetconsole(l, server, port)
+	}
+	if err != nil {
+		a.log.Warn("netconsole", "err", err)
+	}
 }

@@ -6,50 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
-	"time"
 
 	"ingot/inventory"
 )
-
-func (s *Server) facts(w http.ResponseWriter, r *http.Request, c caller) {
-	var f inventory.Facts
-	if err := readJSON(r, &f); err != nil {
-		s.refuse(w, err, http.StatusBadRequest)
-		return
-	}
-	f.At = s.Now()
-	err := s.change(r.Context(), c, func(x inventory.Tx, m *inventory.Machine) error {
-		return s.storeFacts(r.Context(), x, m, &f)
-	})
-	s.done(w, err)
-}
-
-func (s *Server) storeFacts(ctx context.Context, x inventory.Tx, m *inventory.Machine, f *inventory.Facts) error {
-	if contradiction := m.Identity.Contradicts(f.Identity()); contradiction != "" {
-		return inventory.Conflict("facts of %s: %s", m.Name, contradiction)
-	}
-	var old *inventory.Facts
-	if m.Status.FactsVersion > 0 {
-		before, err := x.Facts(ctx, m.ID, 0)
-		if err != nil {
-			return err
-		}
-		old = before
-	}
-	version, err := x.AddFacts(ctx, m.ID, f)
-	if err != nil {
-		return err
-	}
-	m.Identity.Absorb(f.Identity())
-	m.Status.SecureBoot, m.Status.Firmware = f.Firmware.SecureBoot, f.Firmware.Mode
-	m.Status.Agent.FactsAt = s.Now()
-	if version == m.Status.FactsVersion {
-		return nil
-	}
-	m.Status.FactsVersion = version
-	return s.event(ctx, x, m, inventory.FactsRead{Version: version, Summary: f.Summary(), Changes: f.Changes(old)})
-}
 
 func (s *Server) beat(w http.ResponseWriter, r *http.Request, c caller) {
 	var b Beat
@@ -129,67 +88,6 @@ func lastLine(text []byte, before string) string {
 	}
 	return last[:min(len(last), 400)]
 }
-
-// order holds the request open until there is something to do.
-func (s *Server) order(w http.ResponseWriter, r *http.Request, c caller) {
-	done, err := strconv.ParseInt(r.URL.Query().Get("done"), 10, 64)
-	if err != nil {
-		fail(w, http.StatusBadRequest, "done is not a number", true)
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), PollTimeout)
-	defer cancel()
-	o, err := s.nextOrder(ctx, c, done)
-	for err == nil && o.Kind == OrderWait && wait(ctx) {
-		o, err = s.nextOrder(ctx, c, done)
-	}
-	if err != nil && ctx.Err() == nil {
-		s.refuse(w, err, http.StatusNotFound)
-		return
-	}
-	if err != nil {
-		o = Order{Kind: OrderWait}
-	}
-	answer(w, http.StatusOK, o)
-}
-
-// nextOrder looks without writing first: most polls find nothing to do.
-func (s *Server) nextOrder(ctx context.Context, c caller, done int64) (Order, error) {
-	ask := Ask{Session: c.Session, Done: done, Local: c.local}
-	pending := false
-	err := s.Store.View(ctx, func(x inventory.Tx) error {
-		m, err := s.current(ctx, x, c)
-		if err == nil {
-			pending = s.Orders.Pending(m, ask)
-		}
-		return err
-	})
-	o := Order{Kind: OrderWait}
-	if err != nil || !pending {
-		return o, err
-	}
-	err = s.change(ctx, c, func(x inventory.Tx, m *inventory.Machine) error {
-		var err error
-		o, err = s.Orders.Order(ctx, x, m, ask)
-		return err
-	})
-	return o, err
-}
-
-// wait returns true when it is time to look again, false when the poll is over.
-func wait(ctx context.Context) bool {
-	nap := time.NewTimer(lookEvery)
-	defer nap.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-nap.C:
-		return true
-	}
-}
-
-// lookEvery is how soon a held poll notices a new order.
-const lookEvery = 500 * time.Millisecond
 
 // change loads the caller's machine, checks that the session is the one that stands,
 // lets f work on it, and stores it with a fresh beat.
