@@ -2,12 +2,14 @@ package images_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ingot/images"
+	"ingot/images/master"
 )
 
 // TestHandlerServesAsServeContent compares every answer with http.ServeContent's of the
@@ -167,5 +170,60 @@ func TestHandlerCutsShort(t *testing.T) {
 	defer fresh.Close()
 	if r := answer(t, "GET", fresh.URL+"/images/"+image.Digest+"/data", nil); r.Status != http.StatusInternalServerError || !strings.Contains(r.Body, "which has 1000 bytes") {
 		t.Errorf("an image that lacks a chunk: %d %s", r.Status, r.Body)
+	}
+}
+
+func TestHandler(t *testing.T) {
+	store, _ := newStore(t)
+	image, err := store.Import(context.Background(), rawDisk(t, 6), options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(store.Handler())
+	defer server.Close()
+	get := func(path string) (int, []byte) {
+		t.Helper()
+		resp, err := http.Get(server.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, body
+	}
+	code, document := get("/images/" + image.Digest + "/manifest.json")
+	if code != http.StatusOK {
+		t.Fatalf("manifest: %d", code)
+	}
+	digest, err := master.ParseDigest(image.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := master.ParseManifestDigest(document, digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := master.CreateFile(filepath.Join(t.TempDir(), "disk"), manifest.LogicalBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer target.Close()
+	source := master.HTTPSource{URL: server.URL + "/images/" + image.Digest + "/data"}
+	if _, err := master.Apply(context.Background(), manifest, source, target, master.ApplyOptions{}); err != nil {
+		t.Error(err)
+	}
+	for path, want := range map[string]int{
+		"/images/sha256:00/data":                                      http.StatusBadRequest,
+		"/images/" + master.DigestOf(nil).String() + "/data":          http.StatusNotFound,
+		"/images/" + image.Digest + "/image.json":                     http.StatusNotFound,
+		"/images/..%2f..%2fetc/data":                                  http.StatusBadRequest,
+		"/images/" + master.DigestOf(nil).String() + "/manifest.json": http.StatusNotFound,
+	} {
+		if code, _ := get(path); code != want {
+			t.Errorf("%s: %d, want %d", path, code, want)
+		}
 	}
 }

@@ -1,65 +1,19 @@
 package build_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"encoding/xml"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"gopkg.in/yaml.v3"
 
 	"ingot/images/build"
 	"ingot/images/recipes"
 	"ingot/inventory"
 )
-
-func schema(t testing.TB) *jsonschema.Schema {
-	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(recipes.Schema))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	if err := c.AddResource("recipe.schema.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.Compile("recipe.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// validate checks a YAML document by the schema.
-func validate(s *jsonschema.Schema, document []byte) error {
-	var value any
-	dec := yaml.NewDecoder(bytes.NewReader(document))
-	if err := dec.Decode(&value); err != nil {
-		return err
-	}
-	if err := dec.Decode(new(any)); err != io.EOF {
-		return errors.New("more than one document")
-	}
-	data, err := json.Marshal(value)
-	if err != nil {
-		return err
-	}
-	value, err = jsonschema.UnmarshalJSON(bytes.NewReader(data))
-	if err != nil {
-		return err
-	}
-	return s.Validate(value)
-}
 
 func TestEmbeddedRecipes(t *testing.T) {
 	s := schema(t)
@@ -85,54 +39,6 @@ func TestEmbeddedRecipes(t *testing.T) {
 	if _, err := build.EmbeddedRecipe("none"); !errors.Is(err, inventory.ErrNotFound) {
 		t.Errorf("got %v, want not found", err)
 	}
-}
-
-// TestSchemaAgrees compares the keys of the schema and of the Go types.
-func TestSchemaAgrees(t *testing.T) {
-	var root map[string]any
-	if err := json.Unmarshal(recipes.Schema, &root); err != nil {
-		t.Fatal(err)
-	}
-	defs := root["$defs"].(map[string]any)
-	var compare func(key string, schema map[string]any, goType reflect.Type)
-	compare = func(key string, schema map[string]any, goType reflect.Type) {
-		if ref, ok := schema["$ref"].(string); ok {
-			schema = defs[strings.TrimPrefix(ref, "#/$defs/")].(map[string]any)
-		}
-		for goType.Kind() == reflect.Pointer {
-			goType = goType.Elem()
-		}
-		switch goType.Kind() {
-		case reflect.Slice:
-			if schema["type"] != "array" {
-				t.Errorf("%s: a list in Go, %v in the schema", key, schema["type"])
-				return
-			}
-			compare(key+"[]", schema["items"].(map[string]any), goType.Elem())
-		case reflect.Struct:
-			have, _ := schema["properties"].(map[string]any)
-			want := build.FieldsOf(goType)
-			if schema["additionalProperties"] != false {
-				t.Errorf("%s: the schema allows unknown keys", key)
-			}
-			for name := range have {
-				if want[name] == nil {
-					t.Errorf("%s.%s: only in the schema", key, name)
-				}
-			}
-			for name, field := range want {
-				if have[name] == nil {
-					t.Errorf("%s.%s: not in the schema", key, name)
-					continue
-				}
-				if have[name].(map[string]any)["description"] == nil && have[name].(map[string]any)["$ref"] == nil {
-					t.Errorf("%s.%s: no description", key, name)
-				}
-				compare(key+"."+name, have[name].(map[string]any), field)
-			}
-		}
-	}
-	compare("", root, reflect.TypeFor[build.Recipe]())
 }
 
 const goodRecipe = `name: x
@@ -317,116 +223,6 @@ func TestLoadRecipe(t *testing.T) {
 	}
 	if _, err := build.LoadRecipe(filepath.Join(dir, "none.yaml"), nil); !errors.Is(err, inventory.ErrNotFound) {
 		t.Errorf("no file: %v", err)
-	}
-}
-
-// TestInstallerAnswers checks the answer files of the examples as far as it goes here.
-func TestInstallerAnswers(t *testing.T) {
-	seen := 0
-	for _, name := range build.Recipes() {
-		r, err := build.EmbeddedRecipe(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.Source == nil || r.Source.Installer == nil {
-			continue
-		}
-		seen++
-		answer := r.Source.Installer.Answer
-		switch r.Source.Installer.Kind {
-		case build.InstallerPreseed:
-			checkPreseed(t, answer)
-		case build.InstallerAutoinstall:
-			var doc struct {
-				Autoinstall struct {
-					Version  int
-					Identity struct{ Hostname, Username, Password string }
-					Storage  map[string]any
-				}
-			}
-			if err := yaml.Unmarshal([]byte(answer), &doc); err != nil || !strings.HasPrefix(answer, "#cloud-config\n") {
-				t.Errorf("%s: %v", name, err)
-			}
-			if a := doc.Autoinstall; a.Version != 1 || a.Identity.Username == "" || a.Identity.Password == "" || a.Storage == nil {
-				t.Errorf("%s: a required key is missing: %+v", name, a)
-			}
-		case build.InstallerKickstart:
-			checkKickstart(t, answer)
-		case build.InstallerWindows:
-			checkUnattend(t, answer)
-		}
-	}
-	if seen != 4 {
-		t.Errorf("%d installers, want 4", seen)
-	}
-}
-
-func checkPreseed(t *testing.T, answer string) {
-	for line := range strings.Lines(answer) {
-		f := strings.Fields(line)
-		if len(f) == 0 || f[0] == "#" || strings.HasPrefix(f[0], "#") {
-			continue
-		}
-		kinds := "string boolean select multiselect password note text"
-		if len(f) < 3 || !strings.Contains(kinds, f[2]) || !strings.Contains(f[1], "/") {
-			t.Errorf("preseed: %q is not OWNER QUESTION TYPE VALUE", strings.TrimSpace(line))
-		}
-	}
-}
-
-func checkKickstart(t *testing.T, answer string) {
-	have, open := map[string]bool{}, ""
-	for line := range strings.Lines(answer) {
-		word := strings.Fields(line + " .")[0]
-		switch {
-		case word == "%end":
-			open = ""
-		case strings.HasPrefix(word, "%"):
-			if open != "" {
-				t.Errorf("kickstart: %s within %s", word, open)
-			}
-			open = word
-		case open != "":
-			continue
-		}
-		have[word] = true
-	}
-	for _, want := range []string{"lang", "keyboard", "timezone", "rootpw", "bootloader", "part", "clearpart", "zerombr", "url", "poweroff", "%packages", "%end"} {
-		if !have[want] {
-			t.Errorf("kickstart: no %s", want)
-		}
-	}
-	if open != "" {
-		t.Errorf("kickstart: %s has no %%end", open)
-	}
-}
-
-func checkUnattend(t *testing.T, answer string) {
-	var doc struct {
-		XMLName  xml.Name `xml:"urn:schemas-microsoft-com:unattend unattend"`
-		Settings []struct {
-			Pass      string `xml:"pass,attr"`
-			Component []struct {
-				Name         string `xml:"name,attr"`
-				Architecture string `xml:"processorArchitecture,attr"`
-				Token        string `xml:"publicKeyToken,attr"`
-			} `xml:"component"`
-		} `xml:"settings"`
-	}
-	if err := xml.Unmarshal([]byte(answer), &doc); err != nil {
-		t.Fatalf("unattend: %v", err)
-	}
-	var passes []string
-	for _, s := range doc.Settings {
-		passes = append(passes, s.Pass)
-		for _, c := range s.Component {
-			if c.Name == "" || c.Architecture != "amd64" || c.Token != "31bf3856ad364e35" {
-				t.Errorf("unattend: component %+v", c)
-			}
-		}
-	}
-	if diff := cmp.Diff([]string{"windowsPE", "specialize", "oobeSystem"}, passes); diff != "" {
-		t.Errorf("unattend: passes (-want +got):\n%s", diff)
 	}
 }
 
