@@ -1,11 +1,10 @@
 package pxe
 
 import (
-	"net"
 	"net/http"
-	"net/netip"
 
 	"ingot/inventory"
+	"ingot/pxe/agentapi"
 	"ingot/pxe/httpboot"
 )
 
@@ -22,7 +21,7 @@ func (s *Server) ipxe(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	script, err := s.cfg.Table.IPXE(mac, LocalAddr(r))
+	script, err := s.cfg.Table.IPXE(mac, agentapi.LocalAddr(r))
 	if err != nil {
 		s.log.Error("render script", "mac", mac, "err", err)
 		http.Error(w, "server error", http.StatusInternalServerError)
@@ -32,17 +31,4 @@ func (s *Server) ipxe(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Content-Length", lengthText(script.Text))
 	_, _ = w.Write(script.Text) // the peer is gone: nobody to tell
-}
-
-// LocalAddr is the server's address that a request came to.
-func LocalAddr(r *http.Request) netip.Addr {
-	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if !ok {
-		return netip.Addr{}
-	}
-	ap, err := netip.ParseAddrPort(addr.String())
-	if err != nil {
-		return netip.Addr{}
-	}
-	return ap.Addr().Unmap()
 }

@@ -101,7 +101,7 @@ func (s *Server) session(next func(http.ResponseWriter, *http.Request, caller)) 
 			s.refuse(w, err, http.StatusUnauthorized)
 			return
 		}
-		next(w, r, caller{Session: sess, local: localAddr(r)})
+		next(w, r, caller{Session: sess, local: LocalAddr(r)})
 	}
 }
 
@@ -113,7 +113,8 @@ func remoteAddr(r *http.Request) netip.Addr {
 	return ap.Addr().Unmap()
 }
 
-func localAddr(r *http.Request) netip.Addr {
+// LocalAddr is the server's address that a request came to.
+func LocalAddr(r *http.Request) netip.Addr {
 	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
 		return netip.Addr{}

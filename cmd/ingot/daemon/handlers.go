@@ -8,7 +8,6 @@ import (
 	"ingot/inventory/api"
 	"ingot/inventory/api/rest"
 	"ingot/inventory/guest"
-	"ingot/pxe"
 	"ingot/pxe/agentapi"
 	"ingot/pxe/metal"
 )
@@ -26,7 +25,7 @@ func (d *Daemon) mountMachine(handle func(string, http.Handler)) {
 
 func (d *Daemon) guestServer() *guest.Server {
 	return &guest.Server{Store: d.store, Key: d.key, Now: d.now, Log: d.log.With("component", "guest"), Wake: func() { d.lifecycle.Wake() },
-		BaseURL: func(r *http.Request) string { return d.machineURL(pxe.LocalAddr(r)) }}
+		BaseURL: func(r *http.Request) string { return d.machineURL(agentapi.LocalAddr(r)) }}
 }
 
 func (d *Daemon) agentHandler() http.Handler {
