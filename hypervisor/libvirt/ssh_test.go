@@ -34,6 +34,19 @@ const farSide = `while [ "$1" != -- ]; do shift; done; shift 2
 [ "$(id -u)" = 0 ] || exec sh -c "$*"
 exec setpriv --reuid=65534 --regid=65534 --clear-groups sh -c "$*"`
 
+// worksFar sends an image, and the check-up is content.
+func worksFar(t *testing.T, d *Driver) {
+	t.Helper()
+	image := needGolden(t)
+	if err := d.EnsureImage(t.Context(), image, nil); err != nil {
+		t.Error(err)
+	}
+	clear(t, d, image)
+	if findings, err := d.Check(t.Context()); err != nil || findings[0].Level != hypervisor.OK {
+		t.Errorf("check: %+v, %v", findings, err)
+	}
+}
+
 func TestSSH(t *testing.T) {
 	host := needDaemon(t)
 	for _, program := range []string{"virt-ssh-helper", "nc"} {
@@ -55,14 +68,7 @@ func TestSSH(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			image := needGolden(t)
-			if err := d.EnsureImage(t.Context(), image, nil); err != nil {
-				t.Error(err)
-			}
-			clear(t, d, image)
-			if findings, err := d.Check(t.Context()); err != nil || findings[0].Level != hypervisor.OK {
-				t.Errorf("check: %+v, %v", findings, err)
-			}
+			worksFar(t, d)
 			args, err := os.ReadFile(called)
 			for _, want := range []string{"BatchMode=yes", "-p 2222", "-l me", "-- there"} {
 				if !strings.Contains(string(args), want) {

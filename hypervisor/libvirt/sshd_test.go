@@ -28,14 +28,7 @@ func TestSSHD(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image := needGolden(t)
-	if err := d.EnsureImage(t.Context(), image, nil); err != nil {
-		t.Error(err)
-	}
-	clear(t, d, image)
-	if findings, err := d.Check(t.Context()); err != nil || findings[0].Level != hypervisor.OK {
-		t.Errorf("check: %+v, %v", findings, err)
-	}
+	worksFar(t, d)
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}

@@ -24,24 +24,7 @@ func TestBoot(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			step := func(s publish.Step) { t.Log(s.Name) }
-			made, err := p.Build(t.Context(), publish.Order{Recipe: recipe}, t.Output(), step)
-			if err != nil {
-				t.Fatal(err)
-			}
-			image, err := p.Test(t.Context(), made.Image, nil, false, step)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, test := range image.Tests {
-				t.Logf("%s: passed %v in %.0f s %s", test.Mode, test.Passed, test.Seconds, test.Problem)
-				for _, c := range test.Checks {
-					t.Logf("  %-24s %-5v %s", c.Name, c.Passed, c.Detail)
-				}
-			}
-			if err := image.Proven(); err != nil {
-				t.Error(err)
-			}
+			builtAndBooted(t, p, publish.Order{Recipe: recipe})
 		})
 	}
 }

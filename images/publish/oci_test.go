@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"ingot/images/build"
+	"ingot/images/publish"
 )
 
 // TestContainerImage makes a machine of a container image that Debian's mmdebstrap and
@@ -35,7 +36,7 @@ func TestContainerImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	builtAndBooted(t, p, r)
+	builtAndBooted(t, p, publish.Order{Recipe: r, Force: true})
 }
 
 // containerScript makes the layout and prints the digest of the manifest.

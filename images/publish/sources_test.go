@@ -54,13 +54,13 @@ func bootPublisher(t *testing.T) *publish.Publisher {
 	return &publish.Publisher{Store: store, Guest: publish.Machines{Dir: work}, Dir: work, Cache: cacheDir(t), Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 }
 
-// builtAndBooted builds a recipe, boots it by every firmware it is for, and returns the
-// image, whose tests all passed.
-func builtAndBooted(t *testing.T, p *publish.Publisher, recipe build.Recipe) inventory.Image {
+// builtAndBooted carries out an order, boots the image by every firmware it is for, and
+// returns it, whose tests all passed.
+func builtAndBooted(t *testing.T, p *publish.Publisher, o publish.Order) inventory.Image {
 	t.Helper()
 	began := time.Now()
 	step := func(s publish.Step) { t.Logf("%4.0f s  %s", time.Since(began).Seconds(), s.Name) }
-	made, err := p.Build(t.Context(), publish.Order{Recipe: recipe, Force: true}, t.Output(), step)
+	made, err := p.Build(t.Context(), o, t.Output(), step)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestCloudImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if image := builtAndBooted(t, p, r); image.ContentDigest == base.Image.ContentDigest {
+	if image := builtAndBooted(t, p, publish.Order{Recipe: r, Force: true}); image.ContentDigest == base.Image.ContentDigest {
 		t.Error("it is the image it was made of")
 	}
 }
