@@ -72,7 +72,7 @@ func TestCancelledTasks(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { _, err := d.Create(ctx, machine("m-1", "one")); ended <- err }()
-		await(t, s, first)
+		await(t, s, first, 1)
 		began := time.Now()
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) || time.Since(began) > 4*time.Second {

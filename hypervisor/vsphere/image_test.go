@@ -79,7 +79,7 @@ func TestLeaseLives(t *testing.T) {
 	whole := img.Open
 	img.Open = func(ctx context.Context, f hypervisor.Format) (hypervisor.Artefact, error) {
 		a, err := whole(ctx, f)
-		a.Content = slow{a.Content, s}
+		a.Content = slow{a.Content, t, s}
 		return a, err
 	}
 	if err := d.EnsureImage(t.Context(), img, nil); err != nil {
@@ -93,6 +93,7 @@ func TestLeaseLives(t *testing.T) {
 // slow stops reading after the start until progress was told for longer than the lease.
 type slow struct {
 	hypervisorContent
+	t *testing.T
 	s *sim.Server
 }
 
@@ -103,8 +104,8 @@ type hypervisorContent = interface {
 }
 
 func (c slow) Read(p []byte) (int, error) {
-	for count(c.s, "HttpNfcLeaseProgress") < 6 {
-		time.Sleep(time.Millisecond)
+	if err := c.s.Await(c.t.Context(), "HttpNfcLeaseProgress", 6); err != nil {
+		return 0, err
 	}
 	return c.hypervisorContent.Read(p)
 }

@@ -49,23 +49,20 @@ func TestSessionExpiryUnderTask(t *testing.T) {
 	s.Forget()
 	done := make(chan error, 1)
 	go func() { _, err := d.Create(t.Context(), machine("m-1", "one")); done <- err }()
-	await(t, s, "WaitForUpdatesEx")
+	await(t, s, "WaitForUpdatesEx", 1)
 	s.Expire()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
 }
 
-// await waits until a call came in.
-func await(t *testing.T, s *sim.Server, method string) {
+// await waits until a method was called so many times.
+func await(t *testing.T, s *sim.Server, method string, times int) {
 	t.Helper()
-	for t.Context().Err() == nil {
-		for _, c := range s.Calls() {
-			if c.Method == method {
-				return
-			}
-		}
-		time.Sleep(time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := s.Await(ctx, method, times); err != nil {
+		t.Fatalf("%s: %v", method, err)
 	}
 }
 

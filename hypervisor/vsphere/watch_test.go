@@ -20,9 +20,7 @@ func TestWatch(t *testing.T) {
 	seen, ended := make(chan string, 100), make(chan error, 1)
 	s.Forget()
 	go func() { ended <- d.Watch(ctx, func(id string) { seen <- id }) }()
-	for count(s, "WaitForUpdatesEx") < 2 { // the machines as they are were told
-		time.Sleep(time.Millisecond)
-	}
+	await(t, s, "WaitForUpdatesEx", 2) // the machines as they are were told
 	next := func(want string) {
 		t.Helper()
 		for {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"reflect"
 	"regexp"
 	"slices"
@@ -52,12 +53,34 @@ func (c Call) XML() string {
 type recorder struct {
 	mu    sync.Mutex
 	calls []Call
+	// came is closed at the next call; nil when nobody waits for it.
+	came chan struct{}
 }
 
 func (r *recorder) add(c Call) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls = append(r.calls, c)
+	if r.came != nil {
+		close(r.came)
+		r.came = nil
+	}
+}
+
+// next returns how often a method was called since the last Forget, and what is closed at
+// the next call of any.
+func (r *recorder) next(method string) (times int, came <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.calls {
+		if c.Method == method {
+			times++
+		}
+	}
+	if r.came == nil {
+		r.came = make(chan struct{})
+	}
+	return times, r.came
 }
 
 // Calls are those since the start or the last Forget.
@@ -65,6 +88,21 @@ func (s *Server) Calls() []Call {
 	s.calls.mu.Lock()
 	defer s.calls.mu.Unlock()
 	return slices.Clone(s.calls.calls)
+}
+
+// Await waits until a method was called n times since the last Forget.
+func (s *Server) Await(ctx context.Context, method string, n int) error {
+	for {
+		times, came := s.calls.next(method)
+		if times >= n {
+			return nil
+		}
+		select {
+		case <-came:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // Forget drops the calls so far.

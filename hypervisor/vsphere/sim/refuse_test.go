@@ -186,9 +186,8 @@ var refusals = map[string]func(b *bench) string{
 	"a lease without progress for its time": func(b *bench) string {
 		b.s.options.Lease = time.Millisecond
 		lease, url := b.lease()
-		for b.s.VMs()["imported"] != nil { // until it timed out
-			time.Sleep(time.Millisecond)
-		}
+		timedOut := func([]types.PropertyChange) bool { return b.s.VMs()["imported"] == nil }
+		b.must(property.Wait(b.ctx, property.DefaultCollector(b.c.Client), b.folder.Reference(), []string{"childEntity"}, timedOut))
 		if got := b.http("POST", url, stream(b.T)); got != "404" {
 			b.Errorf("sending to a lease that timed out: %s", got)
 		}
