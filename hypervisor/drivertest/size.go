@@ -43,19 +43,25 @@ func size(t *testing.T, h Harness) {
 	if vm, err = d.Get(t.Context(), spec.ID); err != nil || vm.Disks[0].SizeBytes != larger || vm.CPUs != 2 || vm.MemoryBytes != 128<<20 {
 		t.Errorf("after growing %+v, %v", vm, err)
 	}
-	if err := d.SetPower(t.Context(), spec.ID, hypervisor.On, hypervisor.Graceful); err != nil {
+	sizeRunning(t, d, r, spec.ID, larger)
+}
+
+// sizeRunning: CPUs and memory stay as they are, and a disk that grows does not shrink.
+func sizeRunning(t *testing.T, d hypervisor.Driver, r hypervisor.Resizer, id string, sizeBytes int64) {
+	t.Helper()
+	if err := d.SetPower(t.Context(), id, hypervisor.On, hypervisor.Graceful); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.SetSize(t.Context(), spec.ID, 1, 64<<20); !errors.Is(err, inventory.ErrBusy) {
+	if err := r.SetSize(t.Context(), id, 1, 64<<20); !errors.Is(err, inventory.ErrBusy) {
 		t.Errorf("set size of a running machine: got %v, want ErrBusy", err)
 	}
 	if !d.Capabilities().GrowRunning {
 		return
 	}
-	if err := r.GrowDisk(t.Context(), spec.ID, 0, larger+16<<20); err != nil {
+	if err := r.GrowDisk(t.Context(), id, 0, sizeBytes+16<<20); err != nil {
 		t.Errorf("grow the disk of a running machine: %v", err)
 	}
-	if err := r.GrowDisk(t.Context(), spec.ID, 0, larger); !errors.Is(err, inventory.ErrInvalid) {
+	if err := r.GrowDisk(t.Context(), id, 0, sizeBytes); !errors.Is(err, inventory.ErrInvalid) {
 		t.Errorf("shrink the disk of a running machine: got %v, want ErrInvalid", err)
 	}
 }

@@ -40,15 +40,7 @@ func snapshots(t *testing.T, h Harness) {
 	if all, err := s.Snapshots(t.Context(), spec.ID); err != nil || len(all) != 2 || all[0].Name != "before" {
 		t.Errorf("snapshots %+v, %v", all, err)
 	}
-	if err := s.RevertSnapshot(t.Context(), spec.ID, "before"); err != nil {
-		t.Errorf("revert: %v", err)
-	}
-	if vm, err := d.Get(t.Context(), spec.ID); err != nil || vm.Power != hypervisor.Off {
-		t.Errorf("after a revert the machine is %q, %v; want off", vm.Power, err)
-	}
-	if err := s.RevertSnapshot(t.Context(), spec.ID, "never made"); !errors.Is(err, inventory.ErrNotFound) {
-		t.Errorf("revert to what is not there: %v", err)
-	}
+	revert(t, d, s, spec.ID)
 	for range 2 {
 		if err := s.DeleteSnapshot(t.Context(), spec.ID, "before"); err != nil {
 			t.Errorf("delete snapshot: %v", err)
@@ -59,5 +51,19 @@ func snapshots(t *testing.T, h Harness) {
 	}
 	if diff := cmp.Diff(before, h.Left(t)); diff != "" {
 		t.Errorf("left at the host (-before +after):\n%s", diff)
+	}
+}
+
+// revert: the machine is off afterwards, as it was made.
+func revert(t *testing.T, d hypervisor.Driver, s hypervisor.Snapshotter, id string) {
+	t.Helper()
+	if err := s.RevertSnapshot(t.Context(), id, "before"); err != nil {
+		t.Errorf("revert: %v", err)
+	}
+	if vm, err := d.Get(t.Context(), id); err != nil || vm.Power != hypervisor.Off {
+		t.Errorf("after a revert the machine is %q, %v; want off", vm.Power, err)
+	}
+	if err := s.RevertSnapshot(t.Context(), id, "never made"); !errors.Is(err, inventory.ErrNotFound) {
+		t.Errorf("revert to what is not there: %v", err)
 	}
 }

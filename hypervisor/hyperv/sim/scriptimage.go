@@ -46,30 +46,15 @@ func (r *run) finish(partial, image string, size int64, sum string, diskBytes in
 		if f = r.h.files[key(partial)]; f == nil {
 			return vhdMissing.of(psCmd+"GetItemCommand", partial, "Cannot find path.")
 		}
-		has := sha256.Sum256(f.data)
-		switch {
-		case int64(len(f.data)) != size:
-			bad = "IngotWrongLength"
-		case !strings.EqualFold(hex.EncodeToString(has[:]), sum):
-			bad = "IngotWrongHash"
-		case f.squeezed:
-			bad = "IngotCompressed"
-		}
+		bad = spoilt(f, size, sum)
 		return nil
 	})
 	if r.err == nil && bad == "" && f.sparse {
 		r.change("fsutil.exe", func() error { f.sparse = false; return nil })
 	}
 	r.read(func() error {
-		d, err := r.h.open(f)
-		switch {
-		case bad != "":
-		case err != nil: // Test-VHD
-			bad = "IngotBroken"
-		case d.parent != "":
-			bad = "IngotHasParent"
-		case d.sizeBytes < diskBytes:
-			bad = "IngotWrongDisk"
+		if bad == "" {
+			bad = r.h.unfit(f, diskBytes)
 		}
 		return nil
 	})
@@ -86,6 +71,34 @@ func (r *run) finish(partial, image string, size int64, sum string, diskBytes in
 	})
 }
 
+// spoilt is the fault of what arrived, empty for none.
+func spoilt(f *file, size int64, sum string) string {
+	has := sha256.Sum256(f.data)
+	switch {
+	case int64(len(f.data)) != size:
+		return "IngotWrongLength"
+	case !strings.EqualFold(hex.EncodeToString(has[:]), sum):
+		return "IngotWrongHash"
+	case f.squeezed:
+		return "IngotCompressed"
+	}
+	return ""
+}
+
+// unfit is the fault of a disk that should be an image's, empty for none.
+func (h *Host) unfit(f *file, diskBytes int64) string {
+	d, err := h.open(f)
+	switch {
+	case err != nil: // Test-VHD
+		return "IngotBroken"
+	case d.parent != "":
+		return "IngotHasParent"
+	case d.sizeBytes < diskBytes:
+		return "IngotWrongDisk"
+	}
+	return ""
+}
+
 func runRemoveImage(r *run, q struct{ Image, Folder, Images, Stem, Lock string }) object {
 	r.lock(q.Lock)
 	users := []string{}
@@ -93,26 +106,7 @@ func runRemoveImage(r *run, q struct{ Image, Folder, Images, Stem, Lock string }
 		if r.h.files[key(q.Image)] == nil {
 			return r.h.allowed("GetVM")
 		}
-		paths := map[string]bool{}
-		for _, m := range r.h.machines {
-			for _, d := range m.disks {
-				paths[d.path] = true
-			}
-			for _, c := range m.checkpoints {
-				for _, d := range c.disks {
-					paths[d.path] = true
-				}
-			}
-		}
-		for _, f := range r.h.below(q.Folder) {
-			paths[f.path] = true
-		}
-		for path := range paths {
-			if key(path) != key(q.Image) && !strings.HasSuffix(path, partSuffix) && r.h.files[key(path)] != nil && slices.Contains(r.h.chain(path), q.Image) {
-				users = append(users, path)
-			}
-		}
-		slices.Sort(users)
+		users = append(users, r.h.usersOf(q.Image, q.Folder)...)
 		return r.h.allowed("GetVM")
 	})
 	if r.err != nil || len(users) > 0 {
@@ -133,6 +127,32 @@ func runRemoveImage(r *run, q struct{ Image, Folder, Images, Stem, Lock string }
 		}
 	}
 	return object{"UsedBy": users}
+}
+
+// usersOf are the disks, of machines, of checkpoints and in a folder, that stand on an image.
+func (h *Host) usersOf(image, folder string) []string {
+	paths := map[string]bool{}
+	for _, m := range h.machines {
+		for _, d := range m.disks {
+			paths[d.path] = true
+		}
+		for _, c := range m.checkpoints {
+			for _, d := range c.disks {
+				paths[d.path] = true
+			}
+		}
+	}
+	for _, f := range h.below(folder) {
+		paths[f.path] = true
+	}
+	var users []string
+	for path := range paths {
+		if key(path) != key(image) && !strings.HasSuffix(path, partSuffix) && h.files[key(path)] != nil && slices.Contains(h.chain(path), image) {
+			users = append(users, path)
+		}
+	}
+	slices.Sort(users)
+	return users
 }
 
 // has is Test-Path.
