@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ingot/inventory"
 	"ingot/pxe/bootfiles"
 )
@@ -61,8 +63,12 @@ func (s *Store) Current() (string, error) {
 	return filepath.Base(target), err
 }
 
-// point moves the link.
+// point moves the link, once the set is on stable storage: a machine that loses power never
+// comes back with a current set that is cut short.
 func (s *Store) point(id string) error {
+	if err := s.flush(); err != nil {
+		return err
+	}
 	link := filepath.Join(s.dir, currentName)
 	if err := os.Remove(link + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -70,7 +76,19 @@ func (s *Store) point(id string) error {
 	if err := os.Symlink(filepath.Join(setsName, id), link+".new"); err != nil {
 		return err
 	}
-	return os.Rename(link+".new", link)
+	if err := os.Rename(link+".new", link); err != nil {
+		return err
+	}
+	return s.flush()
+}
+
+// flush returns when all of the file system is on stable storage (syncfs(2)).
+func (s *Store) flush() error {
+	dir, err := os.Open(s.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.NewSyscallError("syncfs", unix.Syncfs(int(dir.Fd()))), dir.Close())
 }
 
 // Set returns the files of a set. An unknown one is fs.ErrNotExist.
