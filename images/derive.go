@@ -48,6 +48,11 @@ func (s *Store) DeriveAll(ctx context.Context, digest string, formats ...Format)
 	if err != nil {
 		return nil, err
 	}
+	for _, format := range formats {
+		if err := sayable(m.Manifest, format); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
+	}
 	all, err := s.deriveInTurn(ctx, m, digest, formats)
 	if err := errors.Join(err, m.Close()); err != nil {
 		return nil, fmt.Errorf("make %v of image %s: %w", formats, digest, err)

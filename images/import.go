@@ -62,6 +62,11 @@ func (s *Store) importStaged(ctx context.Context, st *staging, path string, o Im
 	if err != nil {
 		return inventory.Image{}, err
 	}
+	if o.SectorBytes == 0 {
+		if o.SectorBytes, err = src.sectorBytes(); err != nil {
+			return inventory.Image{}, errors.Join(err, src.close())
+		}
+	}
 	manifest, err := pack(ctx, st, src, o)
 	if err := errors.Join(err, src.close()); err != nil {
 		return inventory.Image{}, err
@@ -171,7 +176,7 @@ func checkRaw(raw io.ReaderAt, sizeBytes int64, traits master.Traits) error {
 	if _, err := raw.ReadAt(signature, int64(traits.SectorBytes)); err != nil && err != io.EOF {
 		return err
 	}
-	if string(signature) != "EFI PART" {
+	if string(signature) != gptSignature {
 		if traits.GrowPartition != "" {
 			return inventory.Invalid("partition %q can't be grown: the disk has no GUID partition table for %d-byte sectors", traits.GrowPartition, traits.SectorBytes)
 		}

@@ -14,7 +14,8 @@ type ImportOptions struct {
 	// MaxBytes is the largest disk; 0 is 1 TiB, and for a compressed file no more than
 	// 8 GiB and 100 times the file, so that a small file of zeros does not take an hour.
 	MaxBytes int64
-	// Traits is what the image can do.
+	// Traits is what the image can do. SectorBytes 0 is found from where the partition
+	// table is, and 512 without one.
 	master.Traits
 	// Origin is where it comes from, for people; empty is "import of FILE".
 	Origin string

@@ -18,7 +18,7 @@ import (
 type source struct {
 	disk      io.ReaderAt
 	sizeBytes int64
-	stream    io.Reader // nil when disk is there
+	stream    *unpacker // nil when disk is there
 
 	closers []func() error
 }

@@ -33,13 +33,18 @@ func noise(seed byte) io.Reader { return rand.NewChaCha8([32]byte{seed}) }
 // rawDisk makes a disk with a GPT whose root is named, and some data in it.
 func rawDisk(t *testing.T, seed uint64) string {
 	t.Helper()
+	return rawDiskOf(t, 512, seed)
+}
+
+func rawDiskOf(t *testing.T, sectorBytes int, seed uint64) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "disk.raw")
 	disk, err := master.CreateFile(path, 8<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer disk.Close()
-	table, err := master.NewTable(master.NewGUID(master.DigestOf([]byte("disk"))), 8<<20, 512)
+	table, err := master.NewTable(master.NewGUID(master.DigestOf([]byte("disk"))), 8<<20, sectorBytes)
 	if err != nil {
 		t.Fatal(err)
 	}

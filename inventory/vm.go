@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// VMSectorBytes is what disks of VMs count in.
+const VMSectorBytes = 512
+
 // VMSpec is what is wanted of a virtual machine beside its image.
 type VMSpec struct {
 	// Host is where it is to be, AnyHost until it is placed.

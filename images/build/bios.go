@@ -25,8 +25,11 @@ var biosModules = []string{"biosdisk", "part_gpt", "fat", "ext2", "normal", "con
 	"echo", "test", "serial", "terminal", "ls", "cat", "reboot", "halt", "gzio", "sleep"}
 
 // installBIOS writes GRUB's boot sector and core image, which look for grub.cfg on
-// the EFI system partition.
+// the EFI system partition. A disk that no BIOS boots gets none.
 func (b *build) installBIOS(ctx context.Context, l *layout) error {
+	if !b.recipe.bootsBIOS() {
+		return nil
+	}
 	config := filepath.Join(b.dir, "early.cfg")
 	early := fmt.Sprintf("search.fs_uuid %s root\nset prefix=($root)/EFI/debian\n", l.espUUID)
 	if err := os.WriteFile(config, []byte(early), 0o600); err != nil {

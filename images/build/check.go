@@ -55,6 +55,7 @@ func (r Recipe) problems() []problem {
 	}
 	r.checkSource(c)
 	c.must(r.SizeMiB >= 64 && r.SizeMiB <= 1<<20, "sizeMiB", "%d is not between 64 and 1048576", r.SizeMiB)
+	r.checkSectors(c)
 	c.must(!strings.ContainsAny(r.KernelCommandLine, "\n\r'\"\\$;{}"), "kernelCommandLine", "%q holds a character that GRUB would interpret", r.KernelCommandLine)
 	c.packages("packages", r.Packages)
 	c.units("enable", r.Enable)
@@ -77,6 +78,7 @@ func (r Recipe) checkTests(c *checker) {
 	modes := []master.BootMode{master.BootBIOS, master.BootUEFI, master.BootSecureBoot}
 	for i, m := range r.Test.Modes {
 		c.must(slices.Contains(modes, m), fmt.Sprintf("test.modes[%d]", i), "%q is not one of %s", m, modes)
+		c.must(m != master.BootBIOS || r.bootsBIOS(), fmt.Sprintf("test.modes[%d]", i), "no BIOS boots a disk with sectors of %d bytes", r.sectorBytes())
 	}
 	if r.Test.Timeout != "" {
 		d, err := time.ParseDuration(r.Test.Timeout)

@@ -6,6 +6,13 @@ import (
 	"strings"
 )
 
+func (r Recipe) checkSectors(c *checker) {
+	const key = "sectorBytes"
+	c.must(r.SectorBytes == 0 || r.SectorBytes == 512 || r.SectorBytes == 4096, key, "%d is not 512 or 4096", r.SectorBytes)
+	given := r.Source != nil && (r.Source.Image != nil || r.Source.Installer != nil)
+	c.must(r.SectorBytes == 0 || !given, key, "the disk's sectors are those of the source: leave it out")
+}
+
 func (r Recipe) checkSource(c *checker) {
 	s := r.Source
 	if s == nil {

@@ -51,7 +51,7 @@ func (b *build) finish(ctx context.Context, t *tree, l *layout) error {
 	if err := b.makeExt4(ctx, t, l); err != nil {
 		return err
 	}
-	b.step("install boot loaders", "BIOS, UEFI, Secure Boot")
+	b.step("install boot loaders", b.recipe.bootNames())
 	entry := grubEntry{title: b.recipe.Name, kernel: "/vmlinuz", initrd: "/initrd.img", searchUUID: l.rootUUID,
 		commandLine: "root=UUID=" + l.rootUUID + " " + b.recipe.KernelCommandLine}
 	return errors.Join(b.installEFI(ctx, l, entry), b.installBIOS(ctx, l))

@@ -57,9 +57,11 @@ func (b *build) installEFI(ctx context.Context, l *layout, entry grubEntry, extr
 		return fmt.Errorf("write grub.cfg: %w", err)
 	}
 	image := fmt.Sprintf("%s@@%d", l.path, offset)
+	// A cluster has one sector at least; FAT16 has 4085 to 65524 clusters.
+	const espClusterBytes = 2048
 	// --invariant fixes the time stamp and the volume ID, so -i must follow it.
 	steps := [][]string{
-		{"mkfs.vfat", "-F", "16", "-S", "512", "-n", "ESP", "--invariant", "-i", strings.ReplaceAll(l.espUUID, "-", ""),
+		{"mkfs.vfat", "-F", "16", "-S", fmt.Sprint(l.table.SectorBytes), "-s", fmt.Sprint(max(1, espClusterBytes/l.table.SectorBytes)), "-n", "ESP", "--invariant", "-i", strings.ReplaceAll(l.espUUID, "-", ""),
 			fmt.Sprintf("--offset=%d", l.esp.FirstLBA), l.path, fmt.Sprint(length / 1024)},
 		{"mmd", "-i", image, "::/EFI", "::/EFI/BOOT", "::/EFI/debian"},
 		{"mcopy", "-i", image, config, "::/EFI/debian/grub.cfg"},

@@ -8,13 +8,13 @@ import (
 	"ingot/images/master"
 )
 
-// The partitions, in order: GRUB's core image for BIOS, the EFI system partition,
-// and, for a Debian, the root, last so that it can grow.
+// The partitions, in order: GRUB's core image where a BIOS can boot, the EFI system
+// partition, and, for a Debian, the root, last so that it can grow.
 const (
-	sectorBytes = 512
-	rootName    = "root"
-	biosBytes   = 1 << 20
-	espBytes    = 48 << 20
+	defaultSectorBytes = 512
+	rootName           = "root"
+	biosBytes          = 1 << 20
+	espBytes           = 48 << 20
 	// spareBytes stays free at the end, so that the seed's partition fits even
 	// on a disk no larger than the image.
 	spareBytes = 8 << 20
@@ -42,7 +42,7 @@ func (r Recipe) identity(what string) master.Digest {
 // newLayout makes the sparse disk file and its partition table.
 func newLayout(r Recipe, path string) (*layout, error) {
 	sizeBytes := int64(r.SizeMiB) << 20
-	table, err := master.NewTable(master.NewGUID(r.identity("disk")), sizeBytes, sectorBytes)
+	table, err := master.NewTable(master.NewGUID(r.identity("disk")), sizeBytes, r.sectorBytes())
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,9 @@ func (l *layout) partition(r Recipe) error {
 			*p, err = l.table.Append(partitionType, master.NewGUID(r.identity(name)), name, size, spareBytes)
 		}
 	}
-	add(&l.bios, master.TypeBIOSBoot, "bios", biosBytes)
+	if r.bootsBIOS() {
+		add(&l.bios, master.TypeBIOSBoot, "bios", biosBytes)
+	}
 	add(&l.esp, master.TypeESP, "esp", espBytes)
 	if r.hasRoot() {
 		add(&l.root, master.TypeLinuxRoot, rootName, 0)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"ingot/images/master"
 )
@@ -40,6 +41,9 @@ type Recipe struct {
 	Source *Source `yaml:"source" json:"source,omitempty"`
 	// SizeMiB is the size of the disk; the root grows on the machine.
 	SizeMiB int `yaml:"sizeMiB" json:"sizeMiB"`
+	// SectorBytes is the logical sector size of the disks it is made for: 512, 4096, or
+	// 0 for 512. With 4096 it boots by UEFI alone: no BIOS reads such a disk.
+	SectorBytes int `yaml:"sectorBytes" json:"sectorBytes,omitempty"`
 	// KernelCommandLine follows root= on the kernel's command line.
 	KernelCommandLine string `yaml:"kernelCommandLine" json:"kernelCommandLine"`
 	// Packages, Enable and Files are short forms: they come before Steps.
@@ -132,8 +136,11 @@ func (r Recipe) place(key string) string {
 
 // traits says what the image of a recipe can do.
 func (r Recipe) traits() master.Traits {
-	t := master.Traits{SectorBytes: sectorBytes, FirstBoot: master.FirstBootCloudInit,
+	t := master.Traits{SectorBytes: r.sectorBytes(), FirstBoot: master.FirstBootCloudInit,
 		BootModes: []master.BootMode{master.BootBIOS, master.BootUEFI, master.BootSecureBoot}}
+	if !r.bootsBIOS() {
+		t.BootModes = t.BootModes[1:]
+	}
 	if r.hasRoot() {
 		t.GrowPartition, t.RootFileSystem = rootName, "ext4"
 	}
@@ -149,6 +156,25 @@ func (r Recipe) traits() master.Traits {
 		}
 	}
 	return t
+}
+
+func (r Recipe) sectorBytes() int {
+	if r.SectorBytes == 0 {
+		return defaultSectorBytes
+	}
+	return r.SectorBytes
+}
+
+// bootsBIOS: a BIOS counts in sectors of 512 bytes (INT 13h) and reads no other disk.
+func (r Recipe) bootsBIOS() bool { return r.sectorBytes() == defaultSectorBytes }
+
+// bootNames are the boot modes, for people.
+func (r Recipe) bootNames() string {
+	var names []string
+	for _, mode := range r.traits().BootModes {
+		names = append(names, string(mode))
+	}
+	return strings.Join(names, ", ")
 }
 
 // hasRoot tells a system on a root file system from one that is all initramfs.

@@ -53,7 +53,7 @@ func (b *build) tiny(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.step("install boot loaders", "BIOS, UEFI, Secure Boot")
+	b.step("install boot loaders", b.recipe.bootNames())
 	entry := grubEntry{title: b.recipe.Name, kernel: "/vmlinuz", initrd: "/initrd.img", searchUUID: l.espUUID, commandLine: b.recipe.KernelCommandLine}
 	return errors.Join(b.installEFI(ctx, l, entry, [2]string{kernel, "::/vmlinuz"}, [2]string{initrd, "::/initrd.img"}), b.installBIOS(ctx, l))
 }

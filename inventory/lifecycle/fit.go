@@ -25,7 +25,7 @@ func (c *change) checkFit(o DeployOrder, image inventory.Image) error {
 		return err
 	}
 	if disk.LogicalSectorBytes != image.LogicalSectorBytes && disk.LogicalSectorBytes != 0 {
-		return inventory.Invalid("disk %s has %d-byte sectors and image %s is made for %d: nothing was written; use an image built for %d-byte sectors or another disk",
+		return inventory.Invalid("disk %s has %d-byte sectors and image %s is made for %d: nothing was written; use an image built for %d-byte sectors (sectorBytes in its recipe) or another disk",
 			disk.Name, disk.LogicalSectorBytes, image.Name, image.LogicalSectorBytes, disk.LogicalSectorBytes)
 	}
 	if need := image.SizeBytes + SeedRoomBytes; disk.SizeBytes < need {
@@ -36,6 +36,9 @@ func (c *change) checkFit(o DeployOrder, image inventory.Image) error {
 
 // fitsVM holds what is wanted of a VM against the image.
 func fitsVM(vm *inventory.VMSpec, image inventory.Image) error {
+	if image.LogicalSectorBytes > inventory.VMSectorBytes {
+		return inventory.Invalid("image %s is made for disks with %d-byte sectors and those of VMs have %d: use an image built for them", image.Name, image.LogicalSectorBytes, inventory.VMSectorBytes)
+	}
 	if root := vm.DiskBytes[0]; root != 0 && root < image.SizeBytes {
 		return inventory.Invalid("image %s needs a root disk of %s and %s were asked for", image.Name, inventory.FormatBytes(image.SizeBytes), inventory.FormatBytes(root))
 	}

@@ -151,6 +151,9 @@ func TestVMOrders(t *testing.T) {
 	})
 	w.l.Executors[inventory.KindVM] = w.exec
 	vm := inventory.NewVM("db", inventory.VMSpec{Host: "vc1", CPUs: 1, MemoryBytes: 1 << 30, DiskBytes: []int64{0}}, w.now)
+	if err := w.l.Create(ctx, vm, lifecycle.DeployOrder{Image: wide.Name + "@" + wide.Digest}); !errors.Is(err, inventory.ErrInvalid) || !strings.Contains(err.Error(), "4096-byte sectors") {
+		t.Errorf("an image for disks that no VM has: %v", err)
+	}
 	if err := w.l.Create(ctx, vm, lifecycle.DeployOrder{Image: image.Name}); err != nil {
 		t.Fatal(err)
 	}

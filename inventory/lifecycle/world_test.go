@@ -34,6 +34,9 @@ func (e *executor) Begin(_ context.Context, _ *inventory.Machine, p inventory.Ph
 	return "", e.err
 }
 
+// wide is made for disks with other sectors.
+var wide = inventory.Image{Name: "wide", Digest: "sha256:" + strings.Repeat("ef", 32), SizeBytes: 2e9, LogicalSectorBytes: 4096}
+
 var image = inventory.Image{Name: "debian-12", Digest: "sha256:" + strings.Repeat("ab", 32), SizeBytes: 2e9, LogicalSectorBytes: 512,
 	BootModes: []string{"bios", "uefi"}, FirstBoot: "cloud-init"}
 
@@ -56,7 +59,7 @@ func newWorld(t *testing.T) *world {
 	w.update(func(ctx context.Context, x inventory.Tx) error {
 		silent := image
 		silent.Name, silent.Digest, silent.FirstBoot = "windows", "sha256:"+strings.Repeat("cd", 32), "none"
-		return errors.Join(x.PutMachine(ctx, m), x.PutImage(ctx, image), x.PutImage(ctx, silent),
+		return errors.Join(x.PutMachine(ctx, m), x.PutImage(ctx, image), x.PutImage(ctx, wide), x.PutImage(ctx, silent),
 			x.PutChannel(ctx, inventory.Channel{Name: image.Name, Channel: "stable", Digest: image.Digest}),
 			x.PutChannel(ctx, inventory.Channel{Name: silent.Name, Channel: "stable", Digest: silent.Digest}))
 	})

@@ -1,28 +1,40 @@
 package seed
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 
 	"github.com/diskfs/go-diskfs/filesystem"
 	"github.com/diskfs/go-diskfs/filesystem/fat12"
-	"github.com/diskfs/go-diskfs/filesystem/fat32"
 
 	"ingot/inventory"
 )
 
-// SizeBytes is the size of a packed seed for disks with 512-byte sectors; on 4096-byte
-// sectors FAT32 is used, which needs more room (go-diskfs has FAT12 with 512 only).
-const (
-	SizeBytes   = 4 << 20
-	Size4KBytes = 40 << 20
-)
+// SizeBytes is the size of a packed seed.
+const SizeBytes = 4 << 20
 
-// Pack writes the documents into a FAT file system labelled CIDATA. sectorBytes is the
+// Pack writes the documents into a FAT12 file system labelled CIDATA. sectorBytes is the
 // disk's logical sector size: Linux refuses a FAT whose sectors are smaller.
 func Pack(d Documents, sectorBytes int) ([]byte, error) {
-	fsys, mem, err := format(sectorBytes)
+	switch sectorBytes {
+	case 512:
+		return pack(d, SizeBytes)
+	case wideSectorBytes:
+		data, err := pack(d, narrowBytes)
+		if err != nil {
+			return nil, err
+		}
+		return widen(data)
+	}
+	return nil, inventory.Invalid("sector size %d (want 512 or 4096)", sectorBytes)
+}
+
+// pack makes a file system with sectors of 512 bytes.
+func pack(d Documents, sizeBytes int64) ([]byte, error) {
+	mem := &memory{data: make([]byte, sizeBytes)}
+	fsys, err := fat12.Create(mem, sizeBytes, 0, 512, Label, true)
 	if err != nil {
 		return nil, fmt.Errorf("make seed file system: %w", err)
 	}
@@ -32,21 +44,18 @@ func Pack(d Documents, sectorBytes int) ([]byte, error) {
 			return nil, fmt.Errorf("write %s into the seed: %w", name, err)
 		}
 	}
+	freeFirstCluster(mem.data)
 	return mem.data, nil
 }
 
-func format(sectorBytes int) (filesystem.FileSystem, *memory, error) {
-	switch sectorBytes {
-	case 512:
-		mem := &memory{data: make([]byte, SizeBytes)}
-		fsys, err := fat12.Create(mem, SizeBytes, 0, 512, Label, true)
-		return fsys, mem, err
-	case 4096:
-		mem := &memory{data: make([]byte, Size4KBytes)}
-		fsys, err := fat32.Create(mem, Size4KBytes, 0, 4096, Label, true)
-		return fsys, mem, err
+// freeFirstCluster frees cluster 2 in both FATs: go-diskfs takes it for the root directory,
+// which in a FAT12 lies in no cluster, and fsck.fat complains.
+func freeFirstCluster(data []byte) {
+	reserved, fatBytes := int(binary.LittleEndian.Uint16(data[14:]))*512, int(binary.LittleEndian.Uint16(data[22:]))*512
+	for _, fat := range []int{reserved, reserved + fatBytes} {
+		data[fat+3] = 0
+		data[fat+4] &= 0xF0
 	}
-	return nil, nil, inventory.Invalid("sector size %d (want 512 or 4096)", sectorBytes)
 }
 
 func writeFile(fsys filesystem.FileSystem, name string, data []byte) error {

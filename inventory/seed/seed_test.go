@@ -87,13 +87,24 @@ func TestPackIsVfat(t *testing.T) {
 		if !strings.Contains(out, "LABEL=CIDATA\n") || !strings.Contains(out, "TYPE=vfat\n") {
 			t.Errorf("sector %d: blkid says\n%s", sector, out)
 		}
-		if sector == 4096 {
-			tool(t, "fsck.fat", "-n", path)
-			continue
-		}
+		tool(t, "fsck.fat", "-n", path)
 		if got := tool(t, "mtype", "-i", path, "::user-data"); got != big {
 			t.Errorf("user-data of %d bytes, want %d", len(got), len(big))
 		}
+	}
+}
+
+// TestPackRefuses what does not fit.
+func TestPackRefuses(t *testing.T) {
+	for _, sector := range []int{512, 4096} {
+		for _, size := range []int{SizeBytes - 4096, SizeBytes, 2 * SizeBytes} {
+			if _, err := Pack(Documents{UserData: make([]byte, size)}, sector); err == nil {
+				t.Errorf("sector %d: %d bytes of user data fit %d", sector, size, SizeBytes)
+			}
+		}
+	}
+	if _, err := Pack(Documents{}, 2048); !errors.Is(err, inventory.ErrInvalid) {
+		t.Errorf("sectors of 2048 bytes: %v", err)
 	}
 }
 

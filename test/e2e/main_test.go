@@ -75,6 +75,7 @@ func prepare(dir string) error {
 		{"go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, "ingot-agent"), "./cmd/ingot-agent"},
 		{built.ingot, "agent", "build", "--untested", "--data", built.seedData},
 		{built.ingot, "image", "build", "tiny", "--untested", "--data", built.seedData},
+		{built.ingot, "image", "build", "test/e2e/testdata/tiny-4k.yaml", "--untested", "--data", built.seedData},
 		{built.ingot, "image", "build", "debian-12", "--untested", "--data", built.seedData},
 	} {
 		if err := step(root, cache, args); err != nil {

@@ -168,7 +168,9 @@ func TestThreeNICs(t *testing.T) {
 	}
 }
 
-func TestSectorSizeIsRefused(t *testing.T) {
+// TestSectorsOf4096: a disk with such sectors refuses an image for others, and takes one
+// that is made for it.
+func TestSectorsOf4096(t *testing.T) {
 	need(t)
 	t.Parallel()
 	guest(t)
@@ -184,6 +186,8 @@ func TestSectorSizeIsRefused(t *testing.T) {
 	}
 	r.untouched("m")
 	r.wrongHint()
+	r.deploy("m", api.Deploy{Image: "tiny-4k", Hostname: "web1"})
+	r.checkDeployed("tiny-4k")
 }
 
 // wrongHint: a hint that fits no disk is refused, and nothing is written.

@@ -117,9 +117,6 @@ func (d *Daemon) listenFor(ctx context.Context, m *inventory.Machine, h inventor
 	return err
 }
 
-// vmSectorBytes is what disks of VMs count in.
-const vmSectorBytes = 512
-
 // vmSeed packs the documents of a VM, with a phone-home address that its guest can reach.
 func (d *Daemon) vmSeed(ctx context.Context, m *inventory.Machine, h inventory.Host, driver hypervisor.Driver) ([]byte, error) {
 	base, err := d.guests.base(ctx, h, bootNetwork(m, h), driver)
@@ -138,5 +135,5 @@ func (d *Daemon) vmSeed(ctx context.Context, m *inventory.Machine, h inventory.H
 	if err != nil {
 		return nil, err
 	}
-	return seed.Pack(docs, vmSectorBytes)
+	return seed.Pack(docs, inventory.VMSectorBytes)
 }

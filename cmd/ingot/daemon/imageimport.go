@@ -20,7 +20,7 @@ func (w *imageWork) Import(ctx context.Context, in api.ImageImport, progress fun
 		return inventory.Image{}, inventory.Invalid("path %q (the server needs an absolute one, or a URL)", in.Path)
 	}
 	o := images.ImportOptions{Name: in.Name, Format: images.Format(in.Format), Version: w.version(),
-		Traits: master.Traits{SectorBytes: 512, GrowPartition: in.GrowPartition, FirstBoot: master.FirstBoot(in.FirstBoot)},
+		Traits: master.Traits{GrowPartition: in.GrowPartition, FirstBoot: master.FirstBoot(in.FirstBoot)},
 		Progress: func(p images.ImportProgress) {
 			progress(api.WorkLine{Step: p.Step, Bytes: p.DoneBytes, Total: p.TotalBytes})
 		}}
