@@ -238,7 +238,7 @@ func TestGracefulNeedsAGuest(t *testing.T) {
 	if err := d.SetPower(t.Context(), "m-graceful", hypervisor.On, hypervisor.Graceful); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	if err := d.SetPower(ctx, "m-graceful", hypervisor.Off, hypervisor.Graceful); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "still runs") {
 		t.Errorf("power off: %v", err)

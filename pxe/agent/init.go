@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -70,7 +71,9 @@ func supervise() {
 // crashTail passes output on and keeps the beginning of what a crash printed.
 type crashTail struct {
 	console io.Writer
-	crash   []byte
+	// line is the beginning of the line under way, as much as shows whether it is a sign.
+	line  []byte
+	crash []byte
 }
 
 // crashBytes is what the kernel's log gets of a crash: its reason and the first stacks.
@@ -79,22 +82,33 @@ const crashBytes = 4 << 10
 // crashSigns begin what the Go runtime prints when a program dies.
 var crashSigns = [][]byte{[]byte("panic: "), []byte("fatal error: "), []byte("SIG")}
 
-// Write implements io.Writer. The runtime prints a crash in small pieces, at the start of
-// a line.
+const crashSignBytes = len("fatal error: ")
+
+// Write implements io.Writer. The runtime prints a crash at the start of a line, in small
+// pieces, which come one by one or together.
 func (t *crashTail) Write(p []byte) (int, error) {
 	_, _ = t.console.Write(p) // a broken console must not stop the agent
-	switch {
-	case len(t.crash) > 0:
+	if len(t.crash) > 0 {
 		t.crash = append(t.crash, p[:min(len(p), crashBytes-len(t.crash))]...)
-	default:
-		for _, sign := range crashSigns {
-			if i := bytes.Index(p, sign); i == 0 || i > 0 && p[i-1] == '\n' {
-				t.crash = append(t.crash, p[i:min(len(p), i+crashBytes)]...)
-				return len(p), nil
-			}
-		}
+		return len(p), nil
 	}
-	return len(p), nil
+	rest := append(t.line, p...)
+	for {
+		if isCrash(rest) {
+			t.crash = append(t.crash, rest[:min(len(rest), crashBytes)]...)
+			return len(p), nil
+		}
+		end := bytes.IndexByte(rest, '\n')
+		if end < 0 {
+			t.line = bytes.Clone(rest[:min(len(rest), crashSignBytes)])
+			return len(p), nil
+		}
+		rest = rest[end+1:]
+	}
+}
+
+func isCrash(line []byte) bool {
+	return slices.ContainsFunc(crashSigns, func(sign []byte) bool { return bytes.HasPrefix(line, sign) })
 }
 
 // toKernel writes the crash to the kernel's log line by line.

@@ -6,11 +6,29 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"ingot/pxe/agentapi"
 )
+
+// TestCrashTail: a crash is found however what is printed is cut into pieces.
+func TestCrashTail(t *testing.T) {
+	const before, crash = "an ordinary line with panic: in it\nSI and more\n\n", "panic: boom\n\ngoroutine 1 [running]:\n"
+	for size := 1; size <= len(before+crash); size++ {
+		var console bytes.Buffer
+		tail := &crashTail{console: &console}
+		for piece := range slices.Chunk([]byte(before+crash), size) {
+			if n, err := tail.Write(piece); n != len(piece) || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		if string(tail.crash) != crash || console.String() != before+crash {
+			t.Errorf("pieces of %d bytes: kept %q, printed %q", size, tail.crash, console.String())
+		}
+	}
+}
 
 // TestCrash lets a real Go program crash into the tail, in the pieces in which the
 // runtime prints.
