@@ -12,10 +12,13 @@ import (
 )
 
 // Collect removes the images that a plan gave up, and every chunk that no image and no
-// running import has. An image that a channel points to by now stays. It returns how many
-// bytes went.
+// running import has. An image that a channel points to by now stays. Damaged indexes of
+// packs are made anew before: see [Store.Mended]. It returns how many bytes went.
 func (s *Store) Collect(ctx context.Context, plan []Decision) (freed int64, err error) {
 	err = s.locked(ctx, func() error {
+		if err := s.mendIndexes(); err != nil {
+			return err
+		}
 		for _, decision := range plan {
 			n, err := s.collectImage(ctx, decision)
 			if err != nil {

@@ -25,7 +25,8 @@
 // changed since the one before. When images go, what no other has is punched out of its
 // pack (fallocate(2)); on a file system that can't do that the bytes stay until all of the
 // pack can go. (2026-11-28: a file for each frame, as it was for a short time, costs HTTP
-// a fifth of its speed and an import two thirds of its time.)
+// a fifth of its speed and an import two thirds of its time.) An index that was damaged is
+// made anew from its pack, when the store is opened and when it is collected.
 //
 // Servers that can't share a folder share a bucket: package bucket.
 //

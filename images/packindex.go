@@ -68,11 +68,24 @@ func readIndex(path string) ([]packEntry, error) {
 	if err != nil {
 		return nil, err
 	}
+	if another := packMagic[:len(packMagic)-1]; len(text) >= len(packMagic) && !bytes.HasPrefix(text, []byte(packMagic)) && bytes.HasPrefix(text, []byte(another)) {
+		return nil, fmt.Errorf("read %s: a newer version of Ingot wrote it: that one is needed here too", path)
+	}
 	entries, err := parseIndex(text)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w: remove it, and import or build the images again that miss chunks then", path, err)
+		return nil, &damagedIndexError{path, err}
 	}
 	return entries, nil
+}
+
+// damagedIndexError is an index that [Store.mendIndexes] makes anew.
+type damagedIndexError struct {
+	path string
+	err  error
+}
+
+func (e *damagedIndexError) Error() string {
+	return fmt.Sprintf("read %s: %v: \"ingot image gc\" makes it anew from its pack", e.path, e.err)
 }
 
 // replaceIndex puts other entries in the place of a pack's.

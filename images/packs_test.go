@@ -5,10 +5,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
 
 	"ingot/images/master"
 )
@@ -120,4 +122,37 @@ func TestSweepPacks(t *testing.T) {
 	if names, err := filepath.Glob(filepath.Join(s.packs(), "*")); err != nil || names != nil {
 		t.Errorf("left: %v, %v", names, err)
 	}
+}
+
+// FuzzFrames: whatever a pack has in it, what is found lies where it says, one behind the
+// other, and decodes.
+func FuzzFrames(f *testing.F) {
+	enc, err := zstd.NewWriter(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(master.MaxChunkBytes))
+	if err != nil {
+		f.Fatal(err)
+	}
+	frame := enc.EncodeAll([]byte("a frame of a pack, a frame of a pack"), nil)
+	f.Add(frame)
+	f.Add(slices.Concat(frame, make([]byte, 5000), frame[:9], frame, frame, []byte{0x28, 0xB5}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		entries, err := findFrames(bytes.NewReader(data), int64(len(data)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) > 0 {
+			if _, err := parseIndex(encodeIndex(entries)); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, e := range entries {
+			frame := data[e.offset:e.end()]
+			if _, err := dec.DecodeAll(frame, nil); err != nil || master.DigestOf(frame) != e.sum {
+				t.Errorf("frame at %d: %v", e.offset, err)
+			}
+		}
+	})
 }

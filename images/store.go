@@ -51,11 +51,13 @@ type Store struct {
 	mu      sync.Mutex
 	served  []served
 	upgrade map[master.Digest]error // images in the old layout, and why they still are
+	mended  []string                // see Mended
 }
 
 // NewStore opens the store in dir and makes the folders that are missing. Remains
 // of imports that were cut short are removed; those of a running process are not. Images
-// in the old layout, one data file each, are converted: see upgradeAll.
+// in the old layout, one data file each, are converted: see upgradeAll. Damaged indexes of
+// packs are made anew, a second or so for each GB of the pack: see [Store.Mended].
 func NewStore(dir string) (*Store, error) {
 	s := &Store{dir: dir, now: time.Now, turn: make(chan struct{}, 1), upgrade: map[master.Digest]error{}}
 	for _, sub := range []string{s.blobs(), s.channels(), s.temp(), s.allDerived(), s.packs()} {
@@ -63,7 +65,7 @@ func NewStore(dir string) (*Store, error) {
 			return nil, fmt.Errorf("open image store: %w", err)
 		}
 	}
-	if err := errors.Join(s.locked(context.Background(), s.sweep), s.upgradeAll(context.Background())); err != nil {
+	if err := errors.Join(s.locked(context.Background(), func() error { return errors.Join(s.sweep(), s.mendIndexes()) }), s.upgradeAll(context.Background())); err != nil {
 		return nil, fmt.Errorf("open image store %s: %w", dir, err)
 	}
 	return s, nil

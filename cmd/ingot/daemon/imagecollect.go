@@ -61,6 +61,7 @@ func (w *imageWork) plan(ctx context.Context) ([]images.Decision, error) {
 // the channels once more, and may have kept some of it.
 func (w *imageWork) collect(ctx context.Context, plan []images.Decision) error {
 	freed, err := w.publish.Store.Collect(ctx, plan)
+	logMended(w.publish.Store, w.log)
 	left, listed := w.publish.Store.List(ctx)
 	if listed != nil {
 		return errors.Join(err, listed)

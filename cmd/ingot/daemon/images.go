@@ -42,6 +42,7 @@ func openImageWork(data string, cfg Images, log *slog.Logger) (*imageWork, error
 	if err != nil {
 		return nil, err
 	}
+	logMended(served, log)
 	quota, err := cfg.quotaBytes()
 	if err != nil {
 		return nil, err
@@ -59,6 +60,13 @@ func openImageWork(data string, cfg Images, log *slog.Logger) (*imageWork, error
 		Now: time.Now, Log: log, Events: w.tell}
 	w.publish.Signer, err = cfg.signer()
 	return w, err
+}
+
+// logMended tells of the store's indexes that were damaged.
+func logMended(s *images.Store, log *slog.Logger) {
+	for _, line := range s.Mended() {
+		log.Warn("an index of the image store was looked into", "found", line)
+	}
 }
 
 // signer opens the signing key, nil for none.
