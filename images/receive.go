@@ -24,6 +24,9 @@ type Incoming struct {
 	Frame func(ctx context.Context, c master.Chunk) ([]byte, error)
 	// AtOnce is how many chunks are asked for at a time.
 	AtOnce int
+	// Progress is told of the bytes that are here, from one goroutine at a time; nil is
+	// allowed.
+	Progress func(done, total int64)
 }
 
 // Receive stores an image that another store has, with the digest it must have. Chunks
@@ -95,12 +98,32 @@ type arrival struct {
 func (st *staging) receiveFrames(ctx context.Context, m *master.Manifest, in Incoming) error {
 	group, ctx := errgroup.WithContext(ctx)
 	arrivals := make(chan *arrival, max(in.AtOnce, 1))
-	group.Go(func() error { return st.putInOrder(ctx, arrivals) })
+	group.Go(func() error { return st.putInOrder(ctx, arrivals, in.counter(m)) })
 	group.Go(func() error {
 		defer close(arrivals)
 		return st.order(ctx, m, in, arrivals)
 	})
 	return group.Wait()
+}
+
+// counter is to be told of each chunk that came.
+func (in Incoming) counter(m *master.Manifest) func(bytes int) {
+	if in.Progress == nil {
+		return func(int) {}
+	}
+	var done, total int64
+	seen := map[master.Digest]bool{}
+	for _, c := range m.Chunks {
+		if !seen[c.FrameSHA256] {
+			seen[c.FrameSHA256] = true
+			total += c.FileLength
+		}
+	}
+	in.Progress(0, total)
+	return func(bytes int) {
+		done += int64(bytes)
+		in.Progress(done, total)
+	}
 }
 
 // order asks for the chunks, and ends when all have come.
@@ -132,7 +155,7 @@ func (st *staging) order(ctx context.Context, m *master.Manifest, in Incoming, a
 	return group.Wait()
 }
 
-func (st *staging) putInOrder(ctx context.Context, arrivals <-chan *arrival) error {
+func (st *staging) putInOrder(ctx context.Context, arrivals <-chan *arrival, came func(bytes int)) error {
 	for a := range arrivals {
 		select {
 		case <-a.done:
@@ -146,6 +169,7 @@ func (st *staging) putInOrder(ctx context.Context, arrivals <-chan *arrival) err
 		if err := st.put(a.sum, a.frame); err != nil {
 			return err
 		}
+		came(len(a.frame))
 	}
 	return nil
 }

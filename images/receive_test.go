@@ -56,7 +56,13 @@ func TestReceive(t *testing.T) {
 		t.Fatal(err)
 	}
 	to, _ := newStore(t)
-	got, err := to.Receive(t.Context(), image.Digest, outgoing(t, from, image.Digest))
+	in := outgoing(t, from, image.Digest)
+	var said [][2]int64
+	in.Progress = func(done, total int64) { said = append(said, [2]int64{done, total}) }
+	got, err := to.Receive(t.Context(), image.Digest, in)
+	if total := said[0][1]; len(said) < 3 || said[0][0] != 0 || said[len(said)-1] != [2]int64{total, total} || total <= 1<<20 || total > image.StoredBytes {
+		t.Errorf("progress %v of an image with %d bytes", said, image.StoredBytes)
+	}
 	if d := cmp.Diff(image, got); d != "" || err != nil {
 		t.Errorf("received (-want +got): %v\n%s", err, d)
 	}

@@ -58,7 +58,7 @@ func (s *server) clean(t *testing.T) {
 func fetches(t *testing.T, g *buckettest.Gateway, image inventory.Image, want string) {
 	t.Helper()
 	fresh := newServer(t, g, "fresh-"+image.Version)
-	if _, err := fresh.Fetch(t.Context(), image.Digest); err != nil {
+	if _, err := fresh.Fetch(t.Context(), image.Digest, nil); err != nil {
 		t.Fatal(err)
 	}
 	if string(fresh.disk(t, image.Digest)) != string(read(t, want)) {

@@ -12,8 +12,9 @@ import (
 
 // Fetch brings an image and documents of it that the store lacks. Its chunks are
 // compared with their hashes: with a damaged one it is inventory.ErrInvalid, and the
-// image stays away. One that the bucket lacks too is inventory.ErrNotFound.
-func (s *Share) Fetch(ctx context.Context, digest string) (inventory.Image, error) {
+// image stays away. One that the bucket lacks too is inventory.ErrNotFound. progress is told
+// of the bytes that are here; nil is allowed.
+func (s *Share) Fetch(ctx context.Context, digest string, progress func(done, total int64)) (inventory.Image, error) {
 	d, err := master.ParseDigest(digest)
 	if err != nil {
 		return inventory.Image{}, inventory.Invalid("digest %q: %v", digest, err)
@@ -28,7 +29,7 @@ func (s *Share) Fetch(ctx context.Context, digest string) (inventory.Image, erro
 	case !here && !there.whole():
 		err = inventory.NotFound("image", digest)
 	case !here:
-		if image, err = s.receive(ctx, d); err == nil {
+		if image, err = s.receive(ctx, d, progress); err == nil {
 			s.Log.Info("image fetched", "image", image.Name+"@"+digest)
 		}
 	}
@@ -51,7 +52,7 @@ func (s *Share) local(ctx context.Context, digest string) (image inventory.Image
 	return image, false, err
 }
 
-func (s *Share) receive(ctx context.Context, d master.Digest) (inventory.Image, error) {
+func (s *Share) receive(ctx context.Context, d master.Digest, progress func(done, total int64)) (inventory.Image, error) {
 	manifest, _, err := s.objects.get(ctx, blobFolder(d)+manifestName, maxManifestBytes)
 	if err != nil {
 		return inventory.Image{}, err
@@ -60,7 +61,7 @@ func (s *Share) receive(ctx context.Context, d master.Digest) (inventory.Image, 
 	if err != nil {
 		return inventory.Image{}, err
 	}
-	image, err := s.Store.Receive(ctx, d.String(), images.Incoming{Manifest: manifest, Image: document, Frame: s.getChunk, AtOnce: atOnce})
+	image, err := s.Store.Receive(ctx, d.String(), images.Incoming{Manifest: manifest, Image: document, Frame: s.getChunk, AtOnce: atOnce, Progress: progress})
 	var damaged *images.DamagedChunkError
 	if errors.As(err, &damaged) {
 		err = errors.Join(err, s.complain(ctx, damaged.Chunk.FrameSHA256))

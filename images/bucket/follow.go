@@ -76,7 +76,7 @@ func (s *Share) localChannels(ctx context.Context, name string) (map[string]stri
 }
 
 func (s *Share) followOne(ctx context.Context, name string, p pointer, moves []inventory.ChannelMove) error {
-	image, err := s.Fetch(ctx, p.Digest)
+	image, err := s.Fetch(ctx, p.Digest, nil)
 	if err != nil {
 		return err
 	}

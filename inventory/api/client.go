@@ -110,7 +110,7 @@ func (c *Client) lines(ctx context.Context, path string, in any, f func(WorkLine
 		switch {
 		case l.Error != "":
 			return errors.New(l.Error)
-		case l.Image != nil || l.BootSet != nil:
+		case l.Image != nil || l.BootSet != nil || l.Shared != nil:
 			last = l
 		default:
 			f(l)

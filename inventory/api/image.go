@@ -160,7 +160,9 @@ type WorkLine struct {
 	Count   int                `json:"count,omitempty"`
 	Image   *inventory.Image   `json:"image,omitempty"`
 	BootSet *inventory.BootSet `json:"bootSet,omitempty"`
-	Error   string             `json:"error,omitempty"`
+	// Shared is what a bucket has, nil in all lines but the last one.
+	Shared []ImageShared `json:"shared,omitzero"`
+	Error  string        `json:"error,omitempty"`
 	// Unchanged: the image was there already.
 	Unchanged bool `json:"unchanged,omitempty"`
 }

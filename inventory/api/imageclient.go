@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -70,9 +71,14 @@ func (c *Client) Collect(ctx context.Context, in ImageCollect) (d []ImageDecisio
 	return d, c.call(ctx, http.MethodPost, "/images/gc", in, &d)
 }
 
-// Refresh looks at the bucket, or fetches an image from it, and says what is there.
-func (c *Client) Refresh(ctx context.Context, in ImageRefresh) (s []ImageShared, err error) {
-	return s, c.call(ctx, http.MethodPost, "/images/refresh", in, &s)
+// Refresh looks at the bucket, or fetches an image from it, and says what is there; f is
+// told of the progress.
+func (c *Client) Refresh(ctx context.Context, in ImageRefresh, f func(WorkLine)) ([]ImageShared, error) {
+	last, err := c.lines(ctx, "/images/refresh", in, f)
+	if err != nil || last.Shared == nil {
+		return nil, cmp.Or(err, errNoResult)
+	}
+	return last.Shared, nil
 }
 
 // Schedules lists what is done again and again.

@@ -115,15 +115,16 @@ func serverID(path string) (string, error) {
 }
 
 // Refresh implements rest.Images.
-func (w *imageWork) Refresh(ctx context.Context, in api.ImageRefresh) ([]api.ImageShared, error) {
+func (w *imageWork) Refresh(ctx context.Context, in api.ImageRefresh, progress func(api.WorkLine)) ([]api.ImageShared, error) {
 	if w.share == nil {
 		return nil, inventory.Conflict("the images are not shared: set images.bucket.endpoint")
 	}
 	if in.Image == "" {
+		progress(api.WorkLine{Step: "look at the bucket"})
 		if err := w.share.Look(ctx); err != nil {
 			return nil, err
 		}
-	} else if err := w.fetch(ctx, in.Image); err != nil {
+	} else if err := w.fetch(ctx, in.Image, progress); err != nil {
 		return nil, err
 	}
 	list, err := w.share.List(ctx)
@@ -135,7 +136,7 @@ func (w *imageWork) Refresh(ctx context.Context, in api.ImageRefresh) ([]api.Ima
 }
 
 // fetch brings what a reference means in the bucket.
-func (w *imageWork) fetch(ctx context.Context, text string) error {
+func (w *imageWork) fetch(ctx context.Context, text string, progress func(api.WorkLine)) error {
 	ref, err := inventory.ParseImageRef(text)
 	if err != nil {
 		return err
@@ -154,7 +155,9 @@ func (w *imageWork) fetch(ctx context.Context, text string) error {
 	case 0:
 		return inventory.NotFound("image in the bucket", text)
 	case 1:
-		if _, err := w.share.Fetch(ctx, found[0]); err != nil {
+		if _, err := w.share.Fetch(ctx, found[0], func(done, total int64) {
+			progress(api.WorkLine{Step: "fetch", Bytes: done, Total: total})
+		}); err != nil {
 			return err
 		}
 		return w.mirror(ctx)
@@ -181,7 +184,7 @@ func (w *imageWork) fetchPrevious(ctx context.Context, name, channel string) err
 		if m.Channel != channel || m.Digest == now.Digest {
 			continue
 		}
-		if _, err := w.share.Fetch(ctx, m.Digest); !errors.Is(err, inventory.ErrNotFound) {
+		if _, err := w.share.Fetch(ctx, m.Digest, nil); !errors.Is(err, inventory.ErrNotFound) {
 			return err
 		}
 	}

@@ -10,12 +10,13 @@ import (
 	"ingot/inventory/api"
 )
 
-// Images does the work on images. The first four take long and tell of their progress.
+// Images does the work on images. The first five take long and tell of their progress.
 type Images interface {
 	Import(ctx context.Context, in api.ImageImport, progress func(api.WorkLine)) (inventory.Image, error)
 	Build(ctx context.Context, in api.ImageBuild, progress func(api.WorkLine)) (inventory.Image, error)
 	Test(ctx context.Context, in api.ImageTest, progress func(api.WorkLine)) (inventory.Image, error)
 	Export(ctx context.Context, in api.ImageExport, progress func(api.WorkLine)) (inventory.Image, error)
+	Refresh(ctx context.Context, in api.ImageRefresh, progress func(api.WorkLine)) ([]api.ImageShared, error)
 
 	Promote(ctx context.Context, in api.ImagePromote) (inventory.Image, error)
 	Rollback(ctx context.Context, in api.ImageRollback) (inventory.Image, error)
@@ -25,7 +26,6 @@ type Images interface {
 	Lint(ctx context.Context, in api.ImageRefs) ([]api.LintFinding, error)
 	History(ctx context.Context, name string) (api.ImageHistory, error)
 	Collect(ctx context.Context, in api.ImageCollect) ([]api.ImageDecision, error)
-	Refresh(ctx context.Context, in api.ImageRefresh) ([]api.ImageShared, error)
 }
 
 // Schedules are what is done again and again.
@@ -39,6 +39,9 @@ func (s *Server) images(h huma.API, mux *http.ServeMux) {
 	mux.HandleFunc("POST /api/v1/images/build", func(w http.ResponseWriter, r *http.Request) { work(s, w, r, s.Images.Build) })
 	mux.HandleFunc("POST /api/v1/images/test", func(w http.ResponseWriter, r *http.Request) { work(s, w, r, s.Images.Test) })
 	mux.HandleFunc("POST /api/v1/images/export", func(w http.ResponseWriter, r *http.Request) { work(s, w, r, s.Images.Export) })
+	mux.HandleFunc("POST /api/v1/images/refresh", func(w http.ResponseWriter, r *http.Request) {
+		workOn(s, w, r, s.Images.Refresh, func(shared []api.ImageShared) api.WorkLine { return api.WorkLine{Shared: shared} })
+	})
 	post(h, s, "/images/promote", "promote-image", Images.Promote)
 	post(h, s, "/images/rollback", "rollback-image", Images.Rollback)
 	post(h, s, "/images/sign", "sign-image", Images.Sign)
@@ -46,7 +49,6 @@ func (s *Server) images(h huma.API, mux *http.ServeMux) {
 	post(h, s, "/images/diff", "diff-images", Images.Diff)
 	post(h, s, "/images/lint", "lint-image", Images.Lint)
 	post(h, s, "/images/gc", "collect-images", Images.Collect)
-	post(h, s, "/images/refresh", "refresh-images", Images.Refresh)
 	get(h, "/images/{name}/history", "image-history", func(ctx context.Context, in *named) (api.ImageHistory, error) { return s.Images.History(ctx, in.Name) })
 	get(h, "/schedules", "list-schedules", func(ctx context.Context, _ *struct{}) ([]api.ScheduleRow, error) { return s.Schedules.List(ctx) })
 	huma.Register(h, huma.Operation{OperationID: "run-schedule", Method: http.MethodPost, Path: "/api/v1/schedules/{name}/run"},
