@@ -236,12 +236,12 @@ func TestLimit(t *testing.T) {
 	n := newNight(t, p)
 	n.work = func(ctx context.Context, _ string, _ io.Writer, _ func(string)) (nightly.Result, error) {
 		<-ctx.Done()
-		return nightly.Result{}, ctx.Err()
+		return nightly.Result{}, fmt.Errorf("build: %w", ctx.Err())
 	}
 	_, tick, stop := n.server()
 	tick(0)
 	tick(time.Hour)
-	if row := n.row("web"); row.Last == nil || !strings.Contains(row.Last.Problem, "it took longer than 1ms") {
+	if row := n.row("web"); row.Last == nil || row.Last.Problem != "it took longer than 1ms: build" {
 		t.Errorf("%+v", row)
 	}
 	stop()

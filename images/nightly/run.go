@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"ingot/inventory"
@@ -69,7 +70,7 @@ func (s *Scheduler) work(ctx context.Context, p Plan, name, anew string, step fu
 	defer cancel()
 	result, err := s.cfg.Work(limited, p.Name, log, step)
 	if err != nil && ctx.Err() == nil && limited.Err() != nil {
-		err = fmt.Errorf("it took longer than %s: %w", p.Limit, err)
+		err = &overTimeError{p.Limit, err}
 	}
 	if err != nil {
 		fmt.Fprintf(log, "failed: %v\n", err)
@@ -79,6 +80,22 @@ func (s *Scheduler) work(ctx context.Context, p Plan, name, anew string, step fu
 	}
 	return result, err
 }
+
+// overTimeError is a run that was ended by its limit, while it did what err says.
+type overTimeError struct {
+	limit time.Duration
+	err   error
+}
+
+func (e *overTimeError) Error() string {
+	text := fmt.Sprintf("it took longer than %s", e.limit)
+	if e.err == context.DeadlineExceeded {
+		return text
+	}
+	return text + ": " + strings.TrimSuffix(e.err.Error(), ": "+context.DeadlineExceeded.Error())
+}
+
+func (e *overTimeError) Unwrap() error { return e.err }
 
 type discard struct{}
 

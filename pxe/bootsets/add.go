@@ -1,6 +1,7 @@
 package bootsets
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"ingot/inventory"
 	"ingot/pxe/bootfiles"
@@ -28,6 +30,25 @@ func (s *Store) Lock() (unlock func() error, err error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f.Close, nil
+}
+
+// waitEvery is how often a lock is tried that somebody else has.
+const waitEvery = 500 * time.Millisecond
+
+// wait is Lock when it can be had.
+func (s *Store) wait(ctx context.Context) (unlock func() error, err error) {
+	tick := time.NewTicker(waitEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the build or test of the boot environment in %s: %w", s.dir, ctx.Err())
+		case <-tick.C:
+		}
+		if unlock, err = s.Lock(); !errors.Is(err, inventory.ErrBusy) {
+			return unlock, err
+		}
+	}
 }
 
 // add makes a set by build, which makes it in the directory it is given, and keeps it under

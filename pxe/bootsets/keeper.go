@@ -12,8 +12,9 @@ import (
 
 // Builder makes sets.
 type Builder interface {
-	// Key identifies what a set would be made from now; it may ask the mirror.
-	Key(ctx context.Context) (string, error)
+	// Key identifies what a set would be made from now; with refresh it asks the mirror for
+	// newer packages.
+	Key(ctx context.Context, refresh bool) (string, error)
 	// Build makes the set of the last Key in the directory out, which is not there yet;
 	// parts keeps what the next build can use.
 	Build(ctx context.Context, out, parts string) error
@@ -44,7 +45,10 @@ type Keeper struct {
 type Order struct {
 	// Untested promotes without a boot test.
 	Untested bool
-	// Scheduled leaves alone what a person rolled back.
+	// Refresh asks the mirror for newer packages.
+	Refresh bool
+	// Scheduled leaves alone what a person rolled back, and waits for the build or test
+	// that is under way.
 	Scheduled bool
 	// Why is for the timeline.
 	Why string
@@ -60,15 +64,20 @@ type Renewed struct {
 }
 
 // Renew builds a set when what it is made from has changed, tests and promotes it; a current
-// set that was never tested is tested. Step is told what begins. Work that was cut short is taken up by the next Renew. Another one under
-// way is inventory.ErrBusy; a test that failed is a *FailedError.
+// set that was never tested is tested. Step is told what begins. Work that was cut short is
+// taken up by the next Renew. Another one under way is inventory.ErrBusy, but for a
+// scheduled one, which begins when that one ends; a test that failed is a *FailedError.
 func (k *Keeper) Renew(ctx context.Context, o Order, step func(string)) (Renewed, error) {
 	unlock, err := k.Store.Lock()
+	if o.Scheduled && errors.Is(err, inventory.ErrBusy) {
+		step("wait for the build or test that is under way")
+		unlock, err = k.Store.wait(ctx)
+	}
 	if err != nil {
 		return Renewed{}, err
 	}
 	defer unlock()
-	set, err := k.make(ctx, step)
+	set, err := k.make(ctx, o.Refresh, step)
 	if err != nil {
 		return Renewed{}, err
 	}
@@ -83,12 +92,12 @@ func (k *Keeper) Make(ctx context.Context) (inventory.BootSet, error) {
 		return inventory.BootSet{}, err
 	}
 	defer unlock()
-	return k.make(ctx, func(string) {})
+	return k.make(ctx, false, func(string) {})
 }
 
-func (k *Keeper) make(ctx context.Context, step func(string)) (inventory.BootSet, error) {
+func (k *Keeper) make(ctx context.Context, refresh bool, step func(string)) (inventory.BootSet, error) {
 	step("packages")
-	key, err := k.Builder.Key(ctx)
+	key, err := k.Builder.Key(ctx, refresh)
 	if err != nil {
 		return inventory.BootSet{}, err
 	}

@@ -46,7 +46,7 @@ func newWorkshop(t *testing.T, dir string, c *clock) *workshop {
 }
 
 // Key implements Builder.
-func (w *workshop) Key(context.Context) (string, error) { return "key of " + w.packages, nil }
+func (w *workshop) Key(context.Context, bool) (string, error) { return "key of " + w.packages, nil }
 
 // Build implements Builder.
 func (w *workshop) Build(_ context.Context, out, _ string) error {
@@ -340,5 +340,39 @@ func TestDamaged(t *testing.T) {
 			}
 			again.want(map[string]inventory.BootSetState{"one": inventory.BootSetCurrent})
 		})
+	}
+}
+
+// TestScheduledWaits: a scheduled renewal that meets another build or test begins when that
+// one ends; one by hand does not wait, and none waits past its time.
+func TestScheduledWaits(t *testing.T) {
+	w := newWorkshop(t, t.TempDir(), newClock())
+	w.first()
+	w.packages = "two"
+	unlock, err := w.Store.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Renew(t.Context(), Order{Why: "by hand"}, func(string) {}); !errors.Is(err, inventory.ErrBusy) {
+		t.Errorf("by hand: %v", err)
+	}
+	late, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := w.Renew(late, Order{Scheduled: true}, func(string) {}); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "wait for the build or test of the boot environment") {
+		t.Errorf("past its time: %v", err)
+	}
+	r, err := w.Renew(t.Context(), Order{Scheduled: true, Why: "newer"}, func(s string) {
+		if w.steps = append(w.steps, s); len(w.steps) == 1 {
+			if err := unlock(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err != nil || r.Set.State != inventory.BootSetCurrent {
+		t.Errorf("%+v, %v", r, err)
+	}
+	want := []string{"wait for the build or test that is under way", "packages", "build", "boot test bios", "boot test uefi", "promote"}
+	if diff := cmp.Diff(want, w.steps); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
 	}
 }

@@ -32,19 +32,18 @@ type BootFiles struct {
 
 // builder implements bootsets.Builder.
 type builder struct {
-	files   BootFiles
-	refresh bool
-	recipe  bootfiles.Recipe
+	files  BootFiles
+	recipe bootfiles.Recipe
 }
 
 // Key implements bootsets.Builder.
-func (b *builder) Key(ctx context.Context) (string, error) {
+func (b *builder) Key(ctx context.Context, refresh bool) (string, error) {
 	agent, err := agentBinary(b.files.Agent)
 	if err != nil {
 		return "", err
 	}
 	files := b.files
-	files.Refresh = files.Refresh || b.refresh
+	files.Refresh = files.Refresh || refresh
 	root, err := files.root(ctx)
 	if err != nil {
 		return "", err

@@ -54,8 +54,7 @@ func (w *bootWork) BootSets(ctx context.Context) ([]inventory.BootSet, error) {
 // BuildBootSet implements rest.BootSets. A set that failed its test is no error: it says
 // so itself.
 func (w *bootWork) BuildBootSet(ctx context.Context, in api.BootSetBuild, progress func(api.WorkLine)) (inventory.BootSet, error) {
-	w.builder.refresh = in.Refresh
-	r, err := w.Keeper.Renew(ctx, bootsets.Order{Untested: in.Untested, Why: "built by hand"}, steps(progress))
+	r, err := w.Keeper.Renew(ctx, bootsets.Order{Refresh: in.Refresh, Untested: in.Untested, Why: "built by hand"}, steps(progress))
 	if err == nil && r.Unchanged {
 		progress(api.WorkLine{Unchanged: true})
 	}
@@ -91,8 +90,7 @@ func forgiven(err error) error {
 
 // scheduled is one run of the schedule.
 func (w *bootWork) scheduled(ctx context.Context, log io.Writer, step func(string)) (nightly.Result, error) {
-	w.builder.refresh = true
-	r, err := w.Keeper.Renew(ctx, bootsets.Order{Scheduled: true, Why: "newer packages or agent, and it passed its boot test"}, func(name string) {
+	r, err := w.Keeper.Renew(ctx, bootsets.Order{Refresh: true, Scheduled: true, Why: "newer packages or agent, and it passed its boot test"}, func(name string) {
 		fmt.Fprintln(log, "==", name)
 		step(name)
 	})
