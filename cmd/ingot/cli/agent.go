@@ -69,7 +69,7 @@ func (a *app) agentBuild(f *agentFlags) *cobra.Command {
 
 func (a *app) agentTest(f *agentFlags) *cobra.Command {
 	var in api.BootSetTest
-	cmd := &cobra.Command{Use: "test [ID]", Short: "Boot a set of boot files in a virtual machine until its agent reports (default: the newest)", Args: argsAs(cobra.MaximumNArgs(1)),
+	cmd := &cobra.Command{Use: "test [ID]", Short: "Boot a set of boot files in a virtual machine until its agent reports (default: the newest)", Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w, err := a.bootWorker(f)
 			if err != nil {
@@ -86,7 +86,7 @@ func (a *app) agentTest(f *agentFlags) *cobra.Command {
 }
 
 func (a *app) agentRollback(f *agentFlags) *cobra.Command {
-	return &cobra.Command{Use: "rollback [ID]", Short: "Give machines the set of boot files before; no schedule takes the one of now again", Args: argsAs(cobra.MaximumNArgs(1)),
+	return &cobra.Command{Use: "rollback [ID]", Short: "Give machines the set of boot files before; no schedule takes the one of now again", Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w, err := a.bootWorker(f)
 			if err != nil {

@@ -12,7 +12,7 @@ import (
 
 func (a *app) events() *cobra.Command {
 	var o api.EventOptions
-	cmd := &cobra.Command{Use: "events [MACHINE]", Short: "Show what happened, in order", Args: argsAs(cobra.MaximumNArgs(1)),
+	cmd := &cobra.Command{Use: "events [MACHINE]", Short: "Show what happened, in order", Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client()
 			if err != nil {

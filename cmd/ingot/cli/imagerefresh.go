@@ -15,7 +15,7 @@ This looks now, and lists what is there. With REF it fetches that image, also on
 channel points to: NAME@sha256:HEX.`
 
 func (a *app) imageRefresh() *cobra.Command {
-	return &cobra.Command{Use: "refresh [REF]", Short: "Look at the bucket that is shared with other servers, or fetch an image from it", Long: refreshLong, Args: argsAs(cobra.MaximumNArgs(1)),
+	return &cobra.Command{Use: "refresh [REF]", Short: "Look at the bucket that is shared with other servers, or fetch an image from it", Long: refreshLong, Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client()
 			if err != nil {

@@ -48,7 +48,7 @@ func (a *app) imageRollout() *cobra.Command {
 }
 
 func (a *app) imageRollouts() *cobra.Command {
-	cmd := &cobra.Command{Use: "rollouts [ID]", Short: "List rollouts, or show one", Args: argsAs(cobra.MaximumNArgs(1)), RunE: func(cmd *cobra.Command, args []string) error {
+	cmd := &cobra.Command{Use: "rollouts [ID]", Short: "List rollouts, or show one", Args: atMost(1), RunE: func(cmd *cobra.Command, args []string) error {
 		c, err := a.client()
 		if err != nil {
 			return err

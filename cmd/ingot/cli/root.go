@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
-
-	"ingot/inventory/api"
 )
 
 // Version is set by the linker.
@@ -51,30 +48,23 @@ func Main(args []string) int {
 	root.SetArgs(args)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
 	}
+	err = wrongCall(err)
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		fmt.Fprintln(a.err, "ingot: interrupted")
 		return exitFailed
 	}
 	fmt.Fprintln(a.err, "ingot:", strings.TrimSpace(err.Error()))
 	var u usageError
-	if errors.As(err, &u) || strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "required flag") {
-		fmt.Fprintln(a.err, `run "ingot --help" for the commands`)
+	if errors.As(err, &u) {
+		usageHint(a.err, cmd)
 		return exitUsage
 	}
-	hint(a.err, err)
+	hint(a.err, cmd, err)
 	return exitFailed
-}
-
-// hint says what to do about errors that many commands can meet.
-func hint(w io.Writer, err error) {
-	var answer *api.StatusError
-	if errors.As(err, &answer) && answer.Status == http.StatusUnauthorized {
-		fmt.Fprintln(w, "the token comes from INGOT_TOKEN or --token-file; the server keeps it in admin.token in its data directory")
-	}
 }
 
 func (a *app) root() *cobra.Command {
@@ -86,7 +76,7 @@ inventory of them. "ingot serve" is the server; the other commands talk to it.`,
 		SilenceUsage: true, SilenceErrors: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return checkOutput(a.output) },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(flagError)
 	f := root.PersistentFlags()
 	f.StringVar(&a.server, "server", "", "address of ingot serve (default: INGOT_SERVER or http://127.0.0.1:7470)")
 	f.StringVar(&a.tokenFile, "token-file", "", "file with the API token (default: INGOT_TOKEN or /var/lib/ingot/admin.token)")
@@ -96,10 +86,33 @@ inventory of them. "ingot serve" is the server; the other commands talk to it.`,
 	return root
 }
 
-// exactly wraps cobra's argument checks as usage errors.
-func exactly(n int) cobra.PositionalArgs { return argsAs(cobra.ExactArgs(n)) }
+// exactly wants n arguments; any other number is a usage error.
+func exactly(n int) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usage("%s given, want %d", count(len(args), "argument"), n)
+		}
+		return nil
+	}
+}
 
-func atLeast(n int) cobra.PositionalArgs { return argsAs(cobra.MinimumNArgs(n)) }
+func atLeast(n int) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) < n {
+			return usage("%s given, want %d or more", count(len(args), "argument"), n)
+		}
+		return nil
+	}
+}
+
+func atMost(n int) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usage("%s given, want at most %d", count(len(args), "argument"), n)
+		}
+		return nil
+	}
+}
 
 func none() cobra.PositionalArgs { return argsAs(cobra.NoArgs) }
 
@@ -114,11 +127,15 @@ func argsAs(check cobra.PositionalArgs) cobra.PositionalArgs {
 
 // group is a command that only holds others.
 func group(use, short string, subs ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: use, Short: short, Args: func(_ *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return usage("unknown command %q for \"ingot %s\"", args[0], use)
+	cmd := &cobra.Command{Use: use, Short: short, SuggestionsMinimumDistance: 2, Args: func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usage("%q needs a command", cmd.CommandPath())
 		}
-		return usage("\"ingot %s\" needs a command", use)
+		text := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
+		if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+			text += fmt.Sprintf(" (did you mean %s?)", strings.Join(like, " or "))
+		}
+		return usage("%s", text)
 	}, RunE: func(*cobra.Command, []string) error { return nil }}
 	cmd.AddCommand(subs...)
 	return cmd

@@ -179,7 +179,7 @@ func (a *app) vmsOrAll(ctx context.Context, c *api.Client, names []string) ([]st
 
 func (a *app) vmAdopt() *cobra.Command {
 	var host, name string
-	cmd := &cobra.Command{Use: "adopt [VM]", Short: "Take a VM that nobody manages into the inventory, or list such VMs", Args: argsAs(cobra.MaximumNArgs(1)), RunE: func(cmd *cobra.Command, args []string) error {
+	cmd := &cobra.Command{Use: "adopt [VM]", Short: "Take a VM that nobody manages into the inventory, or list such VMs", Args: atMost(1), RunE: func(cmd *cobra.Command, args []string) error {
 		c, err := a.client()
 		if err != nil {
 			return err
