@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"ingot/cmd/ingot/daemon"
@@ -17,6 +19,9 @@ DHCP is proxy unless told otherwise: Ingot then gives boot files beside the DHCP
 that is there, and no addresses.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := daemon.LoadConfig(file, cmd.Flags())
+			if err != nil && strings.HasPrefix(err.Error(), "flag --") {
+				return usageError{err}
+			}
 			if err != nil {
 				return err
 			}

@@ -83,7 +83,8 @@ func undecoded(v *viper.Viper, err error) error {
 func plain(data []byte, err error) string {
 	var typed *yaml.TypeError
 	if !errors.As(err, &typed) {
-		return strings.TrimPrefix(err.Error(), "yaml: ")
+		text := strings.TrimPrefix(err.Error(), "yaml: ")
+		return strings.Replace(text, "found character that cannot start any token", "a tab, or another character that nothing can begin with (indent by spaces)", 1)
 	}
 	var out []string
 	for _, line := range typed.Errors {
@@ -96,31 +97,66 @@ func plain(data []byte, err error) string {
 	return strings.Join(out, "; ")
 }
 
-var unmarshalError = regexp.MustCompile("^line ([0-9]+): cannot unmarshal !![a-z]+ `(.*)` into (.*)$")
+var unmarshalError = regexp.MustCompile("^line ([0-9]+): cannot unmarshal !!([a-z]+) (?:`(.*)` )?into (.*)$")
 
 // goTypes in the words of a configuration file.
-var goTypes = map[string]string{"int": "a whole number", "bool": "true or false", "string": "text", "time.Duration": "a time like 20s or 1h",
-	"[]string": "a list"}
+var goTypes = map[string]string{"int": "a whole number", "bool": "true or false", "string": "text", "time.Duration": "a time like 20s or 1h"}
 
 func mistyped(data []byte, line string) string {
 	m := unmarshalError.FindStringSubmatch(line)
 	if m == nil {
 		return line
 	}
-	want := goTypes[m[3]]
-	if want == "" {
+	number, kind, text, goType := m[1], m[2], m[3], m[4]
+	want := goTypes[goType]
+	switch {
+	case want != "":
+	case strings.HasPrefix(goType, "[]"):
+		want = "a list"
+	default:
 		want = "keys of its own"
 	}
-	return fmt.Sprintf("line %s: %s: %q (want %s)", m[1], keyAt(data, m[1]), m[2], want)
+	given, node := fmt.Sprintf("%q", text), yaml.ScalarNode
+	switch kind {
+	case "map":
+		given, node = "keys are given", yaml.MappingNode
+	case "seq":
+		given, node = "a list is given", yaml.SequenceNode
+	}
+	if key := keyAt(data, number, node, text); key != "" {
+		given = key + ": " + given
+	}
+	return fmt.Sprintf("line %s: %s (want %s)", number, given, want)
 }
 
-// keyAt is the key on a line, or the line itself when it has none.
-func keyAt(data []byte, number string) string {
-	n := 0
-	for line := range strings.Lines(string(data)) {
-		if n++; fmt.Sprint(n) == number {
-			key, _, _ := strings.Cut(strings.TrimLeft(line, " -"), ":")
-			return strings.TrimSpace(key)
+// keyAt is the key of the value on a line, with those that it is below: limits.boot. yaml
+// shows the beginning of a long text alone.
+func keyAt(data []byte, number string, kind yaml.Kind, text string) string {
+	var doc yaml.Node
+	if yaml.Unmarshal(data, &doc) != nil || len(doc.Content) == 0 {
+		return ""
+	}
+	return keyIn(doc.Content[0], "", func(n *yaml.Node) bool {
+		return n.Kind == kind && fmt.Sprint(n.Line) == number && strings.HasPrefix(n.Value, strings.TrimSuffix(text, "..."))
+	})
+}
+
+func keyIn(n *yaml.Node, path string, at func(*yaml.Node) bool) string {
+	for i, child := range n.Content {
+		below := path
+		switch {
+		case n.Kind == yaml.SequenceNode:
+			below = fmt.Sprintf("%s[%d]", path, i)
+		case i%2 == 0:
+			continue
+		default:
+			below = strings.TrimPrefix(path+"."+n.Content[i-1].Value, ".")
+		}
+		if found := keyIn(child, below, at); found != "" {
+			return found
+		}
+		if at(child) {
+			return below
 		}
 	}
 	return ""
