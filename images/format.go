@@ -41,7 +41,7 @@ func detect(head []byte) (Format, error) {
 	case len(head) >= 512 && head[510] == 0x55 && head[511] == 0xAA:
 		return FormatRaw, nil
 	}
-	return "", inventory.Invalid("the file is no qcow2, vmdk, vhdx or ova, and has no boot sector: name its format when it is a raw disk")
+	return "", inventory.Invalid("the file is no qcow2, vmdk, vhdx or ova, and has no boot sector: name its format when it is a raw disk (--format raw)")
 }
 
 // checkHead refuses what a foreign file may reach beyond itself: qemu-img would

@@ -72,6 +72,9 @@ func (s *source) open(ctx context.Context, st *staging, f *os.File, o *ImportOpt
 	if !info.Mode().IsRegular() {
 		return inventory.Invalid("it is no regular file")
 	}
+	if info.Size() == 0 {
+		return inventory.Invalid("it is empty")
+	}
 	if !o.SHA256.IsZero() {
 		got, err := hashFile(ctx, f, info.Size(), *o)
 		if err != nil {

@@ -1,7 +1,9 @@
 package build
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"reflect"
 	"slices"
@@ -18,7 +20,7 @@ func (p *parser) decode(root *yaml.Node, r *Recipe) {
 		return
 	}
 	if err := root.Decode(r); err != nil {
-		p.report(p.files[root], "%s", strings.TrimPrefix(err.Error(), "yaml: "))
+		p.report(p.files[root], "%s", yamlText(err))
 	}
 }
 
@@ -162,4 +164,13 @@ func editDistance(a, b string) int {
 		}
 	}
 	return row[len(b)]
+}
+
+// yamlText is what yaml says of a text, in words for people.
+func yamlText(err error) string {
+	if errors.Is(err, io.EOF) {
+		return "it is empty"
+	}
+	return strings.Replace(strings.TrimPrefix(err.Error(), "yaml: "), "found character that cannot start any token",
+		"a tab, or another character that nothing can begin with (indent by spaces)", 1)
 }

@@ -84,6 +84,7 @@ func TestParseRecipeRefuses(t *testing.T) {
 		{"nothing", "[linux-image-amd64]", "", "line 7: key packages: it is empty, want a list"},
 		{"bad name", "name: x", "name: X/../y", "line 1: key name"},
 		{"no name", "name: x\n", "", "x.yaml: key name"},
+		{"a tab", "packages:", "steps:\n\t- scripts: []\npackages:", "x.yaml: line 8: a tab, or another character"},
 		{"unknown system", "system: debian", "system: arch", "line 2: key system"},
 		{"tiny size", "sizeMiB: 1024", "sizeMiB: 1", "line 6: key sizeMiB: 1 is not between"},
 		{"sectors of no disk", "packages:", "sectorBytes: 2048\npackages:", "line 7: key sectorBytes: 2048 is not 512 or 4096"},

@@ -28,6 +28,9 @@ func (k PublicKey) String() string {
 // else is inventory.ErrInvalid.
 func ParseKey(text string) (PublicKey, error) {
 	var k minisign.PublicKey
+	if strings.Contains(text, "secret key") {
+		return PublicKey{}, inventory.Invalid("it is a secret key (want the public one, FILE.pub)")
+	}
 	if err := k.UnmarshalText([]byte(strings.TrimSpace(text))); err != nil {
 		return PublicKey{}, inventory.Invalid("public key %q (want the line of base64 of a minisign public key, RW...)", clip(text))
 	}
@@ -38,15 +41,15 @@ func clip(s string) string { return s[:min(len(s), 80)] }
 
 // LoadKey reads what a configuration names: a key itself, or the path of a key file.
 func LoadKey(s string) (PublicKey, error) {
-	if !strings.ContainsAny(s, "/.") || strings.HasPrefix(s, "RW") {
-		return ParseKey(s)
+	k, err := ParseKey(s)
+	if info, statErr := os.Stat(s); err == nil || !strings.ContainsAny(s, "/.") && (statErr != nil || !info.Mode().IsRegular()) {
+		return k, err
 	}
 	text, err := os.ReadFile(s)
 	if err != nil {
 		return PublicKey{}, fmt.Errorf("read public key: %w", err)
 	}
-	k, err := ParseKey(string(text))
-	if err != nil {
+	if k, err = ParseKey(string(text)); err != nil {
 		return k, fmt.Errorf("%s: %w", s, err)
 	}
 	return k, nil

@@ -80,6 +80,13 @@ func TestKeyFiles(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
+	if _, err := sign.LoadKey(path); !errors.Is(err, inventory.ErrInvalid) || !strings.Contains(err.Error(), "it is a secret key (want the public one") {
+		t.Errorf("a secret key as a public one: %v", err)
+	}
+	t.Chdir(filepath.Dir(path))
+	if got, err := sign.LoadKey(filepath.Base(path)); err == nil || !strings.Contains(err.Error(), "it is a secret key") {
+		t.Errorf("a file of this folder: %v, %v", got, err)
+	}
 	if _, err := sign.Create(path, ""); !errors.Is(err, inventory.ErrConflict) {
 		t.Errorf("over a key that is there: %v", err)
 	}

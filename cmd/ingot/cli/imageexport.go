@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +22,11 @@ func (a *app) imageExport() *cobra.Command {
 			return fmt.Errorf("find %s: %w", args[1], err)
 		}
 		in.Image, in.Path = args[0], path
+		if in.Format == "" {
+			if in.Format = formatOf(path); in.Format == "" {
+				return usage("%s has no ending that names a format: --format must be given", args[1])
+			}
+		}
 		work, err := a.imageWorker(data)
 		if err != nil {
 			return err
@@ -36,11 +42,20 @@ func (a *app) imageExport() *cobra.Command {
 			return nil
 		})
 	}}
-	cmd.Flags().StringVar(&in.Format, "format", "", "raw, raw.zst, qcow2, vmdk, ova or vhdx")
+	cmd.Flags().StringVar(&in.Format, "format", "", "raw, raw.zst, qcow2, vmdk, ova or vhdx (default: by the file's ending)")
 	cmd.Flags().BoolVar(&in.Overwrite, "overwrite", false, "replace a file that is there")
 	cmd.Flags().StringVar(&data, "data", "", "work on this data directory without a server")
-	_ = cmd.MarkFlagRequired("format") // only fails for an unknown flag
 	return cmd
+}
+
+// formatOf is the format that a file's ending names, empty for none.
+func formatOf(path string) string {
+	for _, format := range []string{"raw", "raw.zst", "qcow2", "vmdk", "ova", "vhdx"} {
+		if strings.HasSuffix(path, "."+format) {
+			return format
+		}
+	}
+	return ""
 }
 
 func (a *app) imageCollect() *cobra.Command {

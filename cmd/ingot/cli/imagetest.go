@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -87,6 +90,10 @@ func (a *app) lint(cmd *cobra.Command, what string, in api.ImageImport) ([]api.L
 		defer done()
 		in.Path = path
 		return daemon.LintFile(cmd.Context(), filepath.Join(dir, "data"), in)
+	}
+	if strings.Contains(what, "/") { // no image's name has one
+		_, err := os.Stat(what)
+		return nil, fmt.Errorf("look into a disk file: %w", errors.Join(err, notRegular(what, err)))
 	}
 	c, err := a.client()
 	if err != nil {
