@@ -39,6 +39,9 @@ func recipeOf(in api.ImageBuild) (build.Recipe, error) {
 	return build.EmbeddedRecipeWith(in.Recipe, in.Set)
 }
 
+// Recipes are the names of the built-in recipes.
+func Recipes() []string { return build.Recipes() }
+
 // RecipeText reads a recipe with all that it names beside it into one text.
 func RecipeText(file string, set map[string]string) (string, error) {
 	r, err := build.LoadRecipe(file, set)
