@@ -84,6 +84,9 @@ func (n *Network) Check() error {
 	if n.Gateway.IsValid() && !n.Subnet.Contains(n.Gateway) {
 		return Invalid("network %s: gateway %s is outside %s", n.Name, n.Gateway, n.Subnet)
 	}
+	if n.Gateway == n.Subnet.Masked().Addr() {
+		return Invalid("network %s: gateway %s is the network's own address", n.Name, n.Gateway)
+	}
 	if n.VLAN < 0 || n.VLAN > 4094 {
 		return Invalid("network %s: VLAN %d (want 1 to 4094, or 0 for none)", n.Name, n.VLAN)
 	}
@@ -94,6 +97,17 @@ func (n *Network) Check() error {
 		return Invalid("network %s: chain %q (want shim, snponly, ipxe, undionly or none)", n.Name, n.Chain)
 	}
 	return errors.Join(n.checkServers(), n.checkAddresses())
+}
+
+// CheckBeside refuses a network that has addresses of another one: DHCP would answer by
+// either of them.
+func (n *Network) CheckBeside(others []Network) error {
+	for _, o := range others {
+		if o.Name != n.Name && o.Subnet.Overlaps(n.Subnet) {
+			return Conflict("network %s: network %s has addresses of %s too: %s (ingot network remove %s)", n.Name, o.Name, n.Subnet, o.Subnet, o.Name)
+		}
+	}
+	return nil
 }
 
 var chains = []BootChain{ChainAuto, ChainShim, ChainSNP, ChainIPXE, ChainUndionly, ChainNone}
@@ -117,7 +131,10 @@ func (n *Network) checkServers() error {
 
 func (n *Network) checkAddresses() error {
 	for _, p := range n.Pools {
-		if !n.Subnet.Contains(p.First) || !n.Subnet.Contains(p.Last) || p.First.Compare(p.Last) > 0 {
+		if p.First.Compare(p.Last) > 0 {
+			return Invalid("network %s: pool %s-%s ends before it begins", n.Name, p.First, p.Last)
+		}
+		if !n.Subnet.Contains(p.First) || !n.Subnet.Contains(p.Last) {
 			return Invalid("network %s: pool %s-%s does not lie in %s", n.Name, p.First, p.Last, n.Subnet)
 		}
 	}

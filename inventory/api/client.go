@@ -129,6 +129,11 @@ func (c *Client) PutNetwork(ctx context.Context, n inventory.Network) error {
 	return c.call(ctx, http.MethodPut, "/networks/"+url.PathEscape(n.Name), n, nil)
 }
 
+// DeleteNetwork takes a network out of the inventory.
+func (c *Client) DeleteNetwork(ctx context.Context, name string) error {
+	return c.call(ctx, http.MethodDelete, "/networks/"+url.PathEscape(name), nil, nil)
+}
+
 // Addresses lists all leases, reservations and static addresses.
 func (c *Client) Addresses(ctx context.Context) (as []inventory.Address, err error) {
 	return as, c.call(ctx, http.MethodGet, "/leases", nil, &as)

@@ -19,7 +19,7 @@ func (a *app) completeNames(root *cobra.Command) {
 		"image test": atMostNames(1, imageNames), "image sign": atMostNames(1, imageNames), "image verify": atMostNames(1, imageNames),
 		"image rollout": atMostNames(1, imageNames), "image promote": atMostNames(3, imageChannels), "image rollback": atMostNames(2, imageChannels),
 		"image schedule run": atMostNames(1, scheduleNames), "image schedule log": atMostNames(1, scheduleNames),
-		"agent test": atMostNames(1, bootSetIDs), "agent rollback": atMostNames(1, bootSetIDs), "network add": atMostNames(1, networkNames),
+		"agent test": atMostNames(1, bootSetIDs), "agent rollback": atMostNames(1, bootSetIDs), "network add": atMostNames(1, networkNames), "network remove": networkNames,
 	} {
 		a.completed(n, find(root, path))
 	}

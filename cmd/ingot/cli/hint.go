@@ -26,12 +26,12 @@ func usageHint(w io.Writer, cmd *cobra.Command) {
 
 var (
 	quoted   = regexp.MustCompile(`"([^"]+)"`)
-	notFound = regexp.MustCompile(`\b(boot set|host|image|machine|rollout|schedule|VM) "[^"]*": not found`)
+	notFound = regexp.MustCompile(`\b(boot set|host|image|machine|network|rollout|schedule|VM) "[^"]*": not found`)
 )
 
 // listings name what there is of each kind.
 var listings = map[string]string{
-	"boot set": "ingot agent list", "host": "ingot host list", "image": "ingot image list", "machine": "ingot machine list",
+	"boot set": "ingot agent list", "host": "ingot host list", "image": "ingot image list", "machine": "ingot machine list", "network": "ingot network list",
 	"rollout": "ingot image rollouts", "schedule": "ingot image schedule list", "VM": "ingot vm list",
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) network() *cobra.Command {
-	return group("network", "Networks where machines boot", a.networkList(), a.networkAdd())
+	return group("network", "Networks where machines boot", a.networkList(), a.networkAdd(), a.networkRemove())
 }
 
 func (a *app) networkList() *cobra.Command {
@@ -61,10 +61,37 @@ func pools(n inventory.Network) string {
 	return strings.Join(out, ",")
 }
 
+const networkAddLong = `A network of that name that is there is replaced as a whole: what is not given, its
+reservations too, is as if it were new. The network of an interface of the server is there
+from the start, under the interface's name.
+
+  ingot network add rack1 --subnet 192.0.2.0/24 --gateway 192.0.2.1 --dhcp authoritative \
+    --pool 192.0.2.100-192.0.2.199 --reserve 52:54:00:12:34:56=192.0.2.50`
+
+const networkRemoveLong = `A network whose addresses are in use is not removed (ingot lease list). One that the
+configuration has, or an interface of the server (--interface), is there again at the
+server's next start.`
+
+func (a *app) networkRemove() *cobra.Command {
+	return &cobra.Command{Use: "remove NAME...", Short: "Take networks out of the inventory", Long: networkRemoveLong, Args: atLeast(1), RunE: func(cmd *cobra.Command, args []string) error {
+		c, err := a.client()
+		if err != nil {
+			return err
+		}
+		for _, name := range args {
+			if err := c.DeleteNetwork(cmd.Context(), name); err != nil {
+				return err
+			}
+			fmt.Fprintf(a.out, "%s: removed\n", name)
+		}
+		return nil
+	}}
+}
+
 func (a *app) networkAdd() *cobra.Command {
 	var n daemon.Network
 	var reservations []string
-	cmd := &cobra.Command{Use: "add NAME", Short: "Add or replace a network", Args: exactly(1), RunE: func(cmd *cobra.Command, args []string) error {
+	cmd := &cobra.Command{Use: "add NAME", Short: "Add or replace a network", Long: networkAddLong, Args: exactly(1), RunE: func(cmd *cobra.Command, args []string) error {
 		n.Name = args[0]
 		for _, r := range reservations {
 			mac, ip, ok := strings.Cut(r, "=")

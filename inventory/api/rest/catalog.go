@@ -2,7 +2,10 @@ package rest
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"net/netip"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -21,7 +24,16 @@ func (s *Server) catalog(h huma.API) {
 			if in.Body.Name != in.Name {
 				return nil, status(inventory.Invalid("network %q at the address of %q", in.Body.Name, in.Name))
 			}
-			err := s.Store.Update(ctx, func(x inventory.Tx) error { return x.PutNetwork(ctx, in.Body) })
+			err := s.Store.Update(ctx, func(x inventory.Tx) error {
+				have, err := x.Networks(ctx)
+				if err == nil {
+					err = in.Body.CheckBeside(have)
+				}
+				if err != nil {
+					return err
+				}
+				return x.PutNetwork(ctx, in.Body)
+			})
 			if err == nil {
 				err = s.NetworksChanged(ctx)
 			}
@@ -30,6 +42,27 @@ func (s *Server) catalog(h huma.API) {
 			}
 			return nil, nil
 		})
+	huma.Register(h, huma.Operation{OperationID: "delete-network", Method: http.MethodDelete, Path: "/api/v1/networks/{name}"},
+		nothing(func(ctx context.Context, in *named) error { return s.deleteNetwork(ctx, in.Name) }))
+}
+
+// deleteNetwork refuses one whose addresses are in use.
+func (s *Server) deleteNetwork(ctx context.Context, name string) error {
+	err := s.Store.Update(ctx, func(x inventory.Tx) error {
+		all, err := x.Addresses(ctx, name)
+		if err != nil {
+			return err
+		}
+		all = slices.DeleteFunc(all, func(a inventory.Address) bool { return !a.Active(s.Now()) })
+		if len(all) > 0 {
+			return fmt.Errorf("network %s: %d of its addresses are in use, %s for one (ingot lease list): %w", name, len(all), all[0].IP, inventory.ErrBusy)
+		}
+		return x.DeleteNetwork(ctx, name)
+	})
+	if err != nil {
+		return err
+	}
+	return s.NetworksChanged(ctx)
 }
 
 type networkInput struct {
@@ -79,9 +112,25 @@ func (s *Server) listNetworks(ctx context.Context, _ *struct{}) ([]api.NetworkRo
 	return rows, err
 }
 
+// listLeases has the networks' reservations too, which have no row before they are used.
 func (s *Server) listLeases(ctx context.Context, _ *struct{}) (as []inventory.Address, err error) {
 	err = s.Store.View(ctx, func(x inventory.Tx) error {
-		as, err = x.Addresses(ctx, "")
+		if as, err = x.Addresses(ctx, ""); err != nil {
+			return err
+		}
+		ns, err := x.Networks(ctx)
+		taken := map[netip.Addr]bool{}
+		for _, a := range as {
+			taken[a.IP] = true
+		}
+		for _, n := range ns {
+			for _, r := range n.Reservations {
+				if !taken[r.IP] {
+					as = append(as, inventory.Address{IP: r.IP, Network: n.Name, Use: inventory.AddressReserved, MAC: r.MAC, ClientID: r.ClientID, Hostname: r.Hostname})
+				}
+			}
+		}
+		slices.SortFunc(as, func(a, b inventory.Address) int { return a.IP.Compare(b.IP) })
 		return err
 	})
 	if as == nil {
