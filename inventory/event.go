@@ -3,6 +3,8 @@ package inventory
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -94,6 +96,9 @@ func (e Event) Decode() (Payload, error) {
 	}
 	return make(e.Data)
 }
+
+// Kinds are all kinds of event that this version knows.
+func Kinds() []EventKind { return slices.Sorted(maps.Keys(payloads)) }
 
 // Text is the sentence of the payload, or the kind when it can't be read.
 func (e Event) Text() string {

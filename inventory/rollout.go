@@ -84,6 +84,8 @@ func (r *Rollout) Check() error {
 		return Invalid("at most %d failures (want 0 or more)", r.MaxFailures)
 	case r.Pause < 0:
 		return Invalid("pause of %s (want 0s or more)", r.Pause)
+	case len(r.Machines) == 0 && r.Set == "":
+		return Invalid("no machine has the image in another version")
 	case len(r.Machines) == 0:
 		return Invalid("set %q has no machine", r.Set)
 	}

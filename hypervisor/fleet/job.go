@@ -98,6 +98,9 @@ func advice(err error, m *inventory.Machine) string {
 	case errors.Is(err, inventory.ErrInvalid), errors.Is(err, inventory.ErrUnsupported):
 		return fmt.Sprintf("ingot vm delete %s, and create it with what the host can do", m.Name)
 	}
+	if m.Spec.VM.Host == inventory.AnyHost {
+		return "ingot host list shows the hosts; make room at one, open one, or add one (ingot host add NAME URL), and it goes on"
+	}
 	return fmt.Sprintf("ingot host check %s", m.Spec.VM.Host)
 }
 

@@ -20,7 +20,9 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"ingot/inventory"
@@ -47,8 +49,21 @@ func (h Hook) Check() error {
 		if _, err := path.Match(k, ""); err != nil {
 			return inventory.Invalid("webhook %s: events %q is no pattern (want one like image.*)", h.Name, k)
 		}
+		if !slices.ContainsFunc(inventory.Kinds(), func(kind inventory.EventKind) bool { return Hook{Kinds: []string{k}}.wants(kind) }) {
+			return inventory.Invalid("webhook %s: events %q fits no kind of event (there are %s)", h.Name, k, families())
+		}
 	}
 	return inventory.CheckName(h.Name)
+}
+
+// families are the kinds of event up to their dot, for people.
+func families() string {
+	var all []string
+	for _, kind := range inventory.Kinds() {
+		family, _, _ := strings.Cut(string(kind), ".")
+		all = append(all, family+".*")
+	}
+	return strings.Join(slices.Compact(all), ", ")
 }
 
 // redacted leaves out what a URL may hold of secrets.

@@ -155,7 +155,7 @@ func TestGone(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	for _, h := range []webhook.Hook{{Name: "x", URL: "ftp://a"}, {Name: "x", URL: "http://"}, {Name: "x", URL: "::"}, {Name: "X y", URL: "http://a"}, {Name: "x", URL: "http://a", Kinds: []string{"["}}} {
+	for _, h := range []webhook.Hook{{Name: "x", URL: "ftp://a"}, {Name: "x", URL: "http://"}, {Name: "x", URL: "::"}, {Name: "X y", URL: "http://a"}, {Name: "x", URL: "http://a", Kinds: []string{"["}}, {Name: "x", URL: "http://a", Kinds: []string{"image.*", "images.*"}}} {
 		if err := h.Check(); !errors.Is(err, inventory.ErrInvalid) {
 			t.Errorf("%+v: %v", h, err)
 		}

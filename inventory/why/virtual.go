@@ -24,6 +24,10 @@ func virtual(ev Evidence, a *Answer) bool {
 	default:
 		return false
 	}
+	if m.Spec.VM.Host == inventory.AnyHost {
+		a.hint("ingot host list, if it takes too long")
+		return true
+	}
 	a.hint("ingot host check %s, if it takes too long", m.Spec.VM.Host)
 	return true
 }

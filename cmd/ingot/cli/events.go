@@ -14,6 +14,9 @@ func (a *app) events() *cobra.Command {
 	var o api.EventOptions
 	cmd := &cobra.Command{Use: "events [MACHINE]", Short: "Show what happened, in order", Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.Limit < 0 || o.After < 0 {
+				return usage("--limit %d, --after %d (want 0 or more)", o.Limit, o.After)
+			}
 			c, err := a.client()
 			if err != nil {
 				return err

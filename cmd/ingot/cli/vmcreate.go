@@ -87,6 +87,9 @@ func (a *app) ensureImage(ctx context.Context, c *api.Client, ref string, dry bo
 	if ref != defaultImage || dry {
 		return fmt.Errorf("%w: ingot image build %s, or ingot image import FILE --name %s", err, defaultImage, ref)
 	}
+	if hosts, err := c.Hosts(ctx); err != nil || len(hosts) == 0 {
+		return errors.Join(err, fmt.Errorf("there is no host for a VM yet (ingot host add NAME URL), nor image %s: %w", ref, inventory.ErrNotFound))
+	}
 	fmt.Fprintf(a.err, "there is no image %s yet: building it\n", ref)
 	b := newBar(a.err)
 	_, err = c.Build(ctx, api.ImageBuild{Recipe: ref}, func(l api.WorkLine) { showWork(b, l) })

@@ -36,6 +36,9 @@ func recipeOf(in api.ImageBuild) (build.Recipe, error) {
 	case strings.ContainsAny(in.Recipe, "/"):
 		return build.LoadRecipe(in.Recipe, in.Set)
 	}
+	if strings.HasSuffix(in.Recipe, ".yaml") || strings.HasSuffix(in.Recipe, ".yml") {
+		return build.Recipe{}, inventory.Invalid("recipe %q (the server needs a file with its folder, like /etc/ingot/%s, or a built-in name like debian-12)", in.Recipe, in.Recipe)
+	}
 	return build.EmbeddedRecipeWith(in.Recipe, in.Set)
 }
 

@@ -38,7 +38,7 @@ func (w *imageWork) Sign(ctx context.Context, in api.ImageRefs) (inventory.Image
 		return image, err
 	}
 	if w.publish.Signer == nil {
-		return image, inventory.Conflict("the server has no key to sign with: set images.signing_key, or sign with one of yours (ingot image sign --key FILE)")
+		return image, inventory.Conflict("the server has no key to sign with: set images.signing_key, or sign with one of yours (ingot image sign REF --key FILE --data DIR)")
 	}
 	return w.signWith(ctx, image, w.publish.Signer)
 }

@@ -40,6 +40,10 @@ func newSchedules(d *Daemon) (*schedules, error) {
 			return nil, err
 		}
 		cfg.Plans = append(cfg.Plans, p)
+		// Not fatal: its folder may be there when it is due.
+		if _, err := recipeOf(api.ImageBuild{Recipe: n.Recipe, Set: n.Set}); err != nil {
+			d.log.Warn("a nightly build would fail now", "schedule", n.Name, "err", err)
+		}
 	}
 	if p, ok, err := d.cfg.BootEnvironment.plan(); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -75,7 +76,7 @@ func (s *Server) scheduleLog(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		if row.Log == "" {
-			s.refuse(w, inventory.NotFound("run of schedule", name))
+			s.refuse(w, inventory.Conflict("schedule %s has not run yet, and is due at %s (ingot image schedule run %s)", name, row.Due.Local().Format(time.DateTime), name))
 			return
 		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
