@@ -79,7 +79,7 @@ const DefaultChannel = "stable"
 func ParseImageRef(s string) (ImageRef, error) {
 	if name, digest, ok := strings.Cut(s, "@"); ok {
 		if CheckImageName(name) != nil || !validDigest(digest) {
-			return ImageRef{}, Invalid("image reference %q (want NAME@sha256:HEX)", s)
+			return ImageRef{}, Invalid("image reference %q (want NAME@sha256:HEX, with 12 digits or more)", s)
 		}
 		return ImageRef{Name: name, Digest: digest}, nil
 	}

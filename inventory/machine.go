@@ -100,6 +100,16 @@ func CheckName(name string) error {
 	return nil
 }
 
+// CheckHostname refuses what is no hostname (RFC 1123), with or without a domain.
+func CheckHostname(name string) error {
+	for part := range strings.SplitSeq(name, ".") {
+		if !label.MatchString(strings.ToLower(part)) || len(name) > 253 {
+			return Invalid("hostname %q (want letters, digits and -, like web1 or web1.example.org)", name)
+		}
+	}
+	return nil
+}
+
 // NewMachine returns a metal machine that was just seen under a MAC, named after it.
 func NewMachine(mac MAC, now time.Time) *Machine {
 	return &Machine{

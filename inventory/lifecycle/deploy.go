@@ -27,7 +27,7 @@ type DeployOrder struct {
 // checked now, before anything is changed: the image exists, one disk fits the hint,
 // is large enough and has the image's sector size, the firmware can boot it.
 func (l *Lifecycle) Deploy(ctx context.Context, name string, o DeployOrder) (*inventory.Machine, error) {
-	if err := seed.CheckUserData(o.UserData); err != nil {
+	if err := o.check(); err != nil {
 		return nil, err
 	}
 	return l.edit(ctx, name, func(c *change) error {
@@ -44,6 +44,16 @@ func (l *Lifecycle) Deploy(ctx context.Context, name string, o DeployOrder) (*in
 		c.order(o, image)
 		return c.err
 	})
+}
+
+// check is what can be said of an order by itself.
+func (o DeployOrder) check() error {
+	if o.Hostname != "" {
+		if err := inventory.CheckHostname(o.Hostname); err != nil {
+			return err
+		}
+	}
+	return seed.CheckUserData(o.UserData)
 }
 
 func (c *change) order(o DeployOrder, image inventory.Image) {

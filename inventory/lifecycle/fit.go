@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"slices"
+	"strings"
 
 	"ingot/inventory"
 )
@@ -49,7 +50,7 @@ func fitsVM(vm *inventory.VMSpec, image inventory.Image) error {
 	if image.BootsBy(mode) {
 		return nil
 	}
-	return inventory.Invalid("image %s boots by %v, not by %s", image.Name, image.BootModes, mode)
+	return inventory.Invalid("image %s boots by %s, not by %s", image.Name, strings.Join(image.BootModes, ", "), mode)
 }
 
 // SeedRoomBytes is what a deploy needs at the disk's end beyond the image: the seed and
@@ -64,5 +65,5 @@ func bootable(facts *inventory.Facts, image inventory.Image) error {
 	if image.BootsBy(mode) {
 		return nil
 	}
-	return inventory.Invalid("image %s boots by %v and this machine boots by %s", image.Name, image.BootModes, mode)
+	return inventory.Invalid("image %s boots by %s and this machine boots by %s", image.Name, strings.Join(image.BootModes, ", "), mode)
 }

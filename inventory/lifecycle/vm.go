@@ -6,13 +6,12 @@ import (
 	"fmt"
 
 	"ingot/inventory"
-	"ingot/inventory/seed"
 )
 
 // Create takes a new VM into the inventory and orders its image onto it, in one step. A
 // host that is not in the inventory is inventory.ErrNotFound.
 func (l *Lifecycle) Create(ctx context.Context, m *inventory.Machine, o DeployOrder) error {
-	if err := errors.Join(inventory.CheckName(m.Name), m.Spec.VM.Check(), seed.CheckUserData(o.UserData)); err != nil {
+	if err := errors.Join(inventory.CheckName(m.Name), m.Spec.VM.Check(), o.check()); err != nil {
 		return err
 	}
 	err := l.Store.Update(ctx, func(x inventory.Tx) error {

@@ -62,6 +62,12 @@ func (a *app) runDeploy(ctx context.Context, names []string, d deployFlags) erro
 	if err != nil {
 		return err
 	}
+	if d.Hostname != "" && len(names) > 1 {
+		return usage("--hostname %s for %d machines: give it for one, or name the machines so", d.Hostname, len(names))
+	}
+	if err := known(ctx, c, names); err != nil {
+		return err
+	}
 	var done []inventory.Machine
 	var errs []error
 	for _, name := range names {
@@ -82,6 +88,17 @@ func (a *app) runDeploy(ctx context.Context, names []string, d deployFlags) erro
 		}
 		return nil
 	}))
+	return errors.Join(errs...)
+}
+
+// known refuses names that no machine has, before anything is done to the others.
+func known(ctx context.Context, c *api.Client, names []string) error {
+	var errs []error
+	for _, name := range names {
+		if _, err := c.Machine(ctx, name); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	return errors.Join(errs...)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,7 +22,7 @@ func (a *app) machineWait() *cobra.Command {
 	cmd := &cobra.Command{Use: "wait MACHINE...", Short: "Wait until machines are in a state; machines not yet seen are waited for", Args: atLeast(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !slices.Contains(waitable, state) {
-				return usage("--for %q (want one of %v)", state, waitable)
+				return usage("--for %q (want %s)", state, strings.Join(waitable, ", "))
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
@@ -42,10 +43,13 @@ func (a *app) waitFor(ctx context.Context, name, state string) error {
 	if err != nil {
 		return err
 	}
-	last := "not seen yet"
+	const unseen = "not seen yet"
+	last := unseen
 	for {
 		m, err := c.Machine(ctx, name)
 		switch {
+		case ctx.Err() != nil && last == unseen:
+			return fmt.Errorf("%s: gave up waiting for %s; no machine of that name was seen (ingot machine list)", name, state)
 		case ctx.Err() != nil:
 			return fmt.Errorf("%s: gave up waiting for %s; it is %s (ingot why %s tells more)", name, state, last, name)
 		case err != nil && !errors.Is(err, inventory.ErrNotFound):
