@@ -84,6 +84,7 @@ inventory of them. "ingot serve" is the server; the other commands talk to it.`,
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "wide", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp)) // only fails for an unknown flag
 	root.AddCommand(a.serve(), a.machine(), a.deploy(), a.events(), a.why(), a.image(), a.host(), a.vm(), a.network(), a.lease(), a.lab(), a.agent(), a.versionCmd())
 	a.completeNames(root)
+	addExamples(root)
 	return root
 }
 
