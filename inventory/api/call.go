@@ -5,9 +5,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"ingot/inventory"
@@ -43,7 +45,11 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ingot serve can't be reached at %s: %w", c.Base, err)
+		var at *url.Error
+		if errors.As(err, &at) {
+			err = at.Err // its URL is said already
+		}
+		return nil, fmt.Errorf("ingot serve can't be reached at %s (does it run? --server and INGOT_SERVER say where): %w", c.Base, err)
 	}
 	if resp.StatusCode/100 == 2 || resp.StatusCode == http.StatusSwitchingProtocols {
 		return resp, nil
@@ -56,7 +62,7 @@ func readProblem(resp *http.Response) error {
 	var p Problem
 	data, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20)) // the status tells enough
 	if json.Unmarshal(data, &p) != nil || p.Detail == "" {
-		p.Detail = resp.Status
+		p.Detail = fmt.Sprintf("%s://%s is no API of ingot serve: it answers %s (--server and INGOT_SERVER say where it is)", resp.Request.URL.Scheme, resp.Request.URL.Host, resp.Status)
 	}
 	return &StatusError{Status: resp.StatusCode, Detail: p.Detail}
 }

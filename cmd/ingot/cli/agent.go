@@ -71,6 +71,9 @@ func (a *app) agentTest(f *agentFlags) *cobra.Command {
 	var in api.BootSetTest
 	cmd := &cobra.Command{Use: "test [ID]", Short: "Boot a set of boot files in a virtual machine until its agent reports (default: the newest)", Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := existingData(f.data); err != nil {
+				return err
+			}
 			w, err := a.bootWorker(f)
 			if err != nil {
 				return err
@@ -88,6 +91,9 @@ func (a *app) agentTest(f *agentFlags) *cobra.Command {
 func (a *app) agentRollback(f *agentFlags) *cobra.Command {
 	return &cobra.Command{Use: "rollback [ID]", Short: "Give machines the set of boot files before; no schedule takes the one of now again", Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := existingData(f.data); err != nil {
+				return err
+			}
 			w, err := a.bootWorker(f)
 			if err != nil {
 				return err

@@ -27,6 +27,9 @@ type bootWorker interface {
 func (a *app) agentList(f *agentFlags) *cobra.Command {
 	return &cobra.Command{Use: "list", Short: "List the sets of boot files, and which one machines boot", Args: none(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := existingData(f.data); err != nil {
+				return err
+			}
 			w, err := a.bootWorker(f)
 			if err != nil {
 				return err

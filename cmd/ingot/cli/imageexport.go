@@ -27,6 +27,9 @@ func (a *app) imageExport() *cobra.Command {
 				return usage("%s has no ending that names a format: --format must be given", args[1])
 			}
 		}
+		if err := existingData(data); err != nil {
+			return err
+		}
 		work, err := a.imageWorker(data)
 		if err != nil {
 			return err

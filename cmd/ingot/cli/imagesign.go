@@ -36,6 +36,9 @@ func (a *app) signed(cmd *cobra.Command, ref, key, data string) (inventory.Image
 	if (key == "") != (data == "") {
 		return inventory.Image{}, usage("--key and --data go together: a key signs in the data directory, without a server")
 	}
+	if err := existingData(data); err != nil {
+		return inventory.Image{}, err
+	}
 	if key != "" {
 		return daemon.SignImage(cmd.Context(), data, ref, key, password(cmd, "password of "+key))
 	}

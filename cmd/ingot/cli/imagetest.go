@@ -19,6 +19,9 @@ func (a *app) imageTest() *cobra.Command {
 	var data string
 	cmd := &cobra.Command{Use: "test REF", Short: "Boot an image as a deployment does, and see whether all is well in it", Args: exactly(1), RunE: func(cmd *cobra.Command, args []string) error {
 		in.Image = args[0]
+		if err := existingData(data); err != nil {
+			return err
+		}
 		work, err := a.imageWorker(data)
 		if err != nil {
 			return err

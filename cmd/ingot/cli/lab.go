@@ -64,6 +64,10 @@ func nicsText(m lab.Machine) string {
 func (a *app) labDown(dir *string) *cobra.Command {
 	var keep bool
 	cmd := &cobra.Command{Use: "down", Short: "Take the rack away", Args: none(), RunE: func(cmd *cobra.Command, _ []string) error {
+		if _, err := lab.Open(*dir); errors.Is(err, lab.ErrNoLab) {
+			fmt.Fprintf(a.out, "no rack in %s: nothing to take away\n", filepath.Clean(*dir))
+			return nil
+		}
 		return lab.Down(cmd.Context(), *dir, keep)
 	}}
 	cmd.Flags().BoolVar(&keep, "keep-files", false, "keep disks and logs")
@@ -83,7 +87,7 @@ func (a *app) labList(dir *string) *cobra.Command {
 func openLab(dir string) (*lab.Lab, error) {
 	rack, err := lab.Open(dir)
 	if errors.Is(err, lab.ErrNoLab) {
-		return nil, fmt.Errorf("no rack in %s: set one up with \"ingot lab up\", or name its --dir: %w", filepath.Clean(dir), err)
+		return nil, fmt.Errorf("no rack in %s: set one up with \"ingot lab up\", or name its --dir", filepath.Clean(dir))
 	}
 	return rack, err
 }

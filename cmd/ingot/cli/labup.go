@@ -72,6 +72,9 @@ func (l labFlags) spec() (lab.Spec, error) {
 	if err != nil {
 		return lab.Spec{}, usageError{err}
 	}
+	if l.count < 1 {
+		return lab.Spec{}, usage("--count %d (want 1 or more)", l.count)
+	}
 	spec := lab.Spec{Name: l.name, Networks: []lab.Network{{Name: "rack", Address: address}}}
 	for _, fw := range l.firmware {
 		for i := range l.count {

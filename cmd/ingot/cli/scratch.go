@@ -16,6 +16,22 @@ func isFile(name string) (string, bool) {
 	return path, err == nil
 }
 
+// existingData refuses a data directory that is not there, for verbs that make nothing in
+// it: they would leave an empty one, and say that what they look for is not found.
+func existingData(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("no data directory %s (--data): %w", dir, err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("--data %s is no directory", dir)
+	}
+	return nil
+}
+
 // scratchDir is a folder for work that is thrown away; done removes it.
 func scratchDir() (dir string, done func(), err error) {
 	if dir, err = os.MkdirTemp("", "ingot-"); err != nil {
