@@ -100,11 +100,11 @@ func (n *Network) Check() error {
 }
 
 // CheckBeside refuses a network that has addresses of another one: DHCP would answer by
-// either of them.
-func (n *Network) CheckBeside(others []Network) error {
+// either of them. What to do with the other one, advice says of its name.
+func (n *Network) CheckBeside(others []Network, advice func(other string) string) error {
 	for _, o := range others {
 		if o.Name != n.Name && o.Subnet.Overlaps(n.Subnet) {
-			return Conflict("network %s: network %s has addresses of %s too: %s (ingot network remove %s)", n.Name, o.Name, n.Subnet, o.Subnet, o.Name)
+			return Conflict("network %s: network %s has addresses of %s too: %s (%s)", n.Name, o.Name, n.Subnet, o.Subnet, advice(o.Name))
 		}
 	}
 	return nil

@@ -145,6 +145,7 @@ func TestBadFile(t *testing.T) {
 		"data: [\n":                                                               "line 1",
 		"data: /x\n---\ndata: /y\n":                                               "second document",
 		"networks:\n  - name: rack\n    subnet: 192.0.2.0\n":                      `line 2: network rack: subnet: "192.0.2.0"`,
+		network + "  - name: rack\n    subnet: 10.0.0.0/8\n":                      `line 4: network rack is there twice`,
 		network + "    gateway: router\n":                                         `line 2: network rack: gateway: "router"`,
 		network + "    dns: [2001:db8::1]\n":                                      "line 2: network rack: dns 2001:db8::1",
 		network + "    pools: [192.0.2.9]\n":                                      `line 2: network rack: pool "192.0.2.9"`,

@@ -86,13 +86,22 @@ func checkEntries(file string, data []byte, c Config) error {
 		}
 		return fmt.Errorf("configuration file %s: line %d: %w", file, entryLine(data, list, i), err)
 	}
+	var networks []inventory.Network
+	names := map[string]bool{}
 	for i, n := range c.Networks {
-		_, err := n.Inventory()
+		net, err := n.Inventory()
+		if err == nil && names[n.Name] {
+			err = inventory.Invalid("network %s is there twice", n.Name)
+		}
+		if err == nil {
+			err = net.CheckBeside(networks, func(string) string { return "an address belongs to one" })
+		}
 		if err := at("networks", i, err); err != nil {
 			return err
 		}
+		names[n.Name], networks = true, append(networks, net)
 	}
-	names := map[string]bool{}
+	clear(names)
 	for i, n := range c.Nightly {
 		_, err := n.plan()
 		if err == nil && names[n.Name] {

@@ -160,11 +160,21 @@ func (d *Daemon) openBoot(ctx context.Context) error {
 	return d.networks.apply(ctx)
 }
 
-// configured stores the networks of the configuration file.
+// configured stores the networks of the configuration file. One that has addresses of a
+// network of the inventory is refused: neither may be lost.
 func (d *Daemon) configured(ctx context.Context) error {
 	return d.store.Update(ctx, func(x inventory.Tx) error {
+		have, err := x.Networks(ctx)
+		if err != nil {
+			return err
+		}
 		for _, n := range d.cfg.Networks {
 			net, err := n.Inventory()
+			if err == nil {
+				err = net.CheckBeside(have, func(other string) string {
+					return fmt.Sprintf("the inventory has it: name it %[1]s in the configuration, or start without it and run ingot network remove %[1]s", other)
+				})
+			}
 			if err != nil {
 				return err
 			}

@@ -27,7 +27,7 @@ func (s *Server) catalog(h huma.API) {
 			err := s.Store.Update(ctx, func(x inventory.Tx) error {
 				have, err := x.Networks(ctx)
 				if err == nil {
-					err = in.Body.CheckBeside(have)
+					err = in.Body.CheckBeside(have, func(other string) string { return "ingot network remove " + other })
 				}
 				if err != nil {
 					return err
