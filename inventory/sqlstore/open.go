@@ -70,7 +70,7 @@ func OpenPostgres(ctx context.Context, dsn string) (*Store, error) {
 	}
 	db.SetMaxOpenConns(8)
 	s := &Store{write: db, read: db, pg: true}
-	return s.migrated(ctx, database.DialectPostgres, "PostgreSQL database")
+	return s.migrated(ctx, database.DialectPostgres, "of PostgreSQL")
 }
 
 func createPrivate(path string) error {

@@ -164,6 +164,9 @@ func (c *Config) check() error {
 	default:
 		return bad("dhcp", "%q (want authoritative, proxy or off)", c.DHCP)
 	}
+	if scheme, _, _ := strings.Cut(c.Database, "://"); c.Database != "" && scheme != "postgres" && scheme != "postgresql" {
+		return bad("database", "it is no PostgreSQL URL (want postgres://USER@HOST/NAME, or nothing for the SQLite file in data)") // it may hold a password
+	}
 	if _, err := netip.ParseAddrPort(c.Admin.Listen); err != nil {
 		return bad("admin.listen", "%q (want ADDRESS:PORT, like 127.0.0.1:7470)", c.Admin.Listen)
 	}

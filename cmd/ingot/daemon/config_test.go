@@ -152,6 +152,7 @@ func TestBadFile(t *testing.T) {
 		network + "    lease_time: long\n":                                        `line 4: networks[0].lease_time: "long"`,
 		network + "    reservations: [{mac: x, ip: 192.0.2.1}]\n":                 `line 2: network rack: reservation "x"`,
 		network + "  - name: other\n    subnet: 10.0.0.0/8\n    dhcp: on\n":       `line 4: network other: dhcp "on"`,
+		"data: /x\ndatabase: mysql://me:pw@db/ingot\n":                            "line 2: database: it is no PostgreSQL URL",
 		"boot_environment:\n  times: daily\n":                                     `line 2: boot_environment.times: times "daily"`,
 		"boot_environment:\n  modes: [pxe]\n":                                     `line 2: boot_environment.modes: boot mode "pxe" (want bios, uefi or secureboot)`,
 		"boot_environment:\n  mirror: deb.debian.org\n":                           `line 2: boot_environment.mirror: "deb.debian.org" (want http:// or https://)`,
