@@ -91,14 +91,18 @@ func (s *Server) adopt(ctx *simulator.Context, obj *simulator.HttpNfcLease) {
 	s.leases.Store(obj.Self.Value, l)
 }
 
-// expire ends an import of which no progress was told.
+// expire ends an import of which no progress was told. Who watches the lease is told last.
 func (l *lease) expire() {
 	l.mu.Lock()
 	l.expired = true
 	l.mu.Unlock()
 	l.s.work.Lock()
-	defer l.s.work.Unlock()
 	l.s.discard(l.vm)
+	l.s.work.Unlock()
+	own := l.s.context()
+	own.WithLock(l.HttpNfcLease, func() {
+		own.Update(l.HttpNfcLease, []types.PropertyChange{{Name: "state", Val: types.HttpNfcLeaseStateError}, {Name: "error", Val: &types.LocalizedMethodFault{Fault: new(types.Timedout)}}})
+	})
 }
 
 // discard destroys a machine that was being imported.

@@ -2,8 +2,10 @@ package sim
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -186,8 +188,14 @@ var refusals = map[string]func(b *bench) string{
 	"a lease without progress for its time": func(b *bench) string {
 		b.s.options.Lease = time.Millisecond
 		lease, url := b.lease()
-		timedOut := func([]types.PropertyChange) bool { return b.s.VMs()["imported"] == nil }
-		b.must(property.Wait(b.ctx, property.DefaultCollector(b.c.Client), b.folder.Reference(), []string{"childEntity"}, timedOut))
+		ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+		defer cancel()
+		b.must(property.Wait(ctx, property.DefaultCollector(b.c.Client), lease, []string{"state"}, func(changes []types.PropertyChange) bool {
+			return slices.ContainsFunc(changes, func(c types.PropertyChange) bool { return c.Val == types.HttpNfcLeaseStateError })
+		}))
+		if b.s.VMs()["imported"] != nil {
+			b.Error("the machine of a lease that timed out is still there")
+		}
 		if got := b.http("POST", url, stream(b.T)); got != "404" {
 			b.Errorf("sending to a lease that timed out: %s", got)
 		}
