@@ -20,7 +20,7 @@ func (p *parser) decode(root *yaml.Node, r *Recipe) {
 		return
 	}
 	if err := root.Decode(r); err != nil {
-		p.report(p.files[root], "%s", yamlText(err))
+		p.report(p.files[root], "%s", YAMLText(err))
 	}
 }
 
@@ -166,8 +166,8 @@ func editDistance(a, b string) int {
 	return row[len(b)]
 }
 
-// yamlText is what yaml says of a text, in words for people.
-func yamlText(err error) string {
+// YAMLText is what yaml says of a text, in words for people.
+func YAMLText(err error) string {
 	if errors.Is(err, io.EOF) {
 		return "it is empty"
 	}

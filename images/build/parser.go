@@ -93,7 +93,7 @@ func (p *parser) read(file string, document []byte) *yaml.Node {
 	dec := yaml.NewDecoder(bytes.NewReader(document))
 	var doc yaml.Node
 	if err := dec.Decode(&doc); err != nil {
-		p.report(file, "%s", yamlText(err))
+		p.report(file, "%s", YAMLText(err))
 		return nil
 	}
 	if err := dec.Decode(new(yaml.Node)); err != io.EOF {

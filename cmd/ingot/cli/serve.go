@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"strings"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +19,8 @@ DHCP is proxy unless told otherwise: Ingot then gives boot files beside the DHCP
 that is there, and no addresses.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := daemon.LoadConfig(file, cmd.Flags())
-			if err != nil && strings.HasPrefix(err.Error(), "flag --") {
+			var flag *daemon.FlagError
+			if errors.As(err, &flag) {
 				return usageError{err}
 			}
 			if err != nil {

@@ -47,7 +47,7 @@ func LoadConfig(file string, flags *pflag.FlagSet) (Config, error) {
 		return Config{}, undecoded(v, err)
 	}
 	if err := c.check(); err != nil {
-		return Config{}, fmt.Errorf("%s: %w", origin(v, file, flags, err), err)
+		return Config{}, placed(v, file, flags, err)
 	}
 	return c, nil
 }

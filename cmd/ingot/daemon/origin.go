@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/viper"
 	"gopkg.in/yaml.v3"
 
+	"ingot/images/build"
 	"ingot/inventory"
 )
 
@@ -20,17 +21,33 @@ func variable(key string) string {
 	return "INGOT_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
-// origin says where a bad value was given: the flag, the variable, or the line.
-func origin(v *viper.Viper, file string, flags *pflag.FlagSet, err error) string {
+// FlagError is a bad value that a flag gave.
+type FlagError struct {
+	Flag string
+	Err  error
+}
+
+// Error implements error.
+func (e *FlagError) Error() string { return "flag --" + e.Flag + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong with the value.
+func (e *FlagError) Unwrap() error { return e.Err }
+
+// placed says where a bad value was given: a *FlagError, or with the variable or the line.
+func placed(v *viper.Viper, file string, flags *pflag.FlagSet, err error) error {
 	var b *badValue
 	if !errors.As(err, &b) {
-		return "configuration"
+		return fmt.Errorf("configuration: %w", err)
 	}
 	for name, key := range flagKeys {
 		if f := flags.Lookup(name); key == b.key && f != nil && f.Changed {
-			return "flag --" + name
+			return &FlagError{name, err}
 		}
 	}
+	return fmt.Errorf("%s: %w", origin(v, file, b), err)
+}
+
+func origin(v *viper.Viper, file string, b *badValue) string {
 	if os.Getenv(variable(b.key)) != "" {
 		return "variable " + variable(b.key)
 	}
@@ -83,8 +100,7 @@ func undecoded(v *viper.Viper, err error) error {
 func plain(data []byte, err error) string {
 	var typed *yaml.TypeError
 	if !errors.As(err, &typed) {
-		text := strings.TrimPrefix(err.Error(), "yaml: ")
-		return strings.Replace(text, "found character that cannot start any token", "a tab, or another character that nothing can begin with (indent by spaces)", 1)
+		return build.YAMLText(err)
 	}
 	var out []string
 	for _, line := range typed.Errors {
