@@ -37,10 +37,9 @@ func signatureAt(head []byte, offset int) bool {
 	return len(head) >= offset+len(gptSignature) && string(head[offset:offset+len(gptSignature)]) == gptSignature
 }
 
-// sayable errors when a format can't say what an image's partition table counts in.
+// sayable errors when a derived format can't say what an image's partition table counts in.
 func sayable(m *master.Manifest, format Format) error {
-	switch {
-	case m.SectorBytes == 512, format == FormatRaw, format == FormatZstd, format == FormatQcow2:
+	if m.SectorBytes == 512 || format == FormatQcow2 {
 		return nil
 	}
 	return inventory.Invalid("the image is made for disks with %d-byte sectors, and %s is read with 512: export raw, raw.zst or qcow2, and attach it as a disk with %[1]d-byte sectors", m.SectorBytes, format)
