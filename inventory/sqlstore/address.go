@@ -13,19 +13,17 @@ import (
 
 // PutAddress implements inventory.AddressStore.
 func (x *tx) PutAddress(ctx context.Context, a inventory.Address) error {
-	return x.putAddresses(ctx, putAddress, []inventory.Address{a})
+	return x.PutAddresses(ctx, []inventory.Address{a})
 }
 
 // PutAddresses implements inventory.AddressStore.
 func (x *tx) PutAddresses(ctx context.Context, as []inventory.Address) error {
-	for together := distinct(as); together && len(as) >= addressGroup; as = as[addressGroup:] {
-		if err := x.putAddresses(ctx, putAddressGroup, as[:addressGroup]); err != nil {
-			return err
-		}
-	}
-	for _, a := range as {
-		if err := x.PutAddress(ctx, a); err != nil {
-			return err
+	together := distinct(as)
+	for _, put := range addressPuts {
+		for ; len(as) >= put.rows && (together || put.rows == 1); as = as[put.rows:] {
+			if err := x.putAddresses(ctx, put.query, as[:put.rows]); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -86,13 +84,15 @@ func joinIPs(as []inventory.Address) string {
 	return strings.Join(ips, " or ")
 }
 
-// addressGroup is how many addresses one statement writes where there are so many.
-const addressGroup = 8
+// addressPut writes as many addresses with one statement as it has rows.
+type addressPut struct {
+	rows  int
+	query string
+}
 
-var (
-	putAddress      = upsertAddresses(1)
-	putAddressGroup = upsertAddresses(addressGroup)
-)
+// addressPuts are the statements for many addresses, the largest first: each run of one
+// costs as much as some rows do.
+var addressPuts = []addressPut{{32, upsertAddresses(32)}, {8, upsertAddresses(8)}, {4, upsertAddresses(4)}, {2, upsertAddresses(2)}, {1, upsertAddresses(1)}}
 
 func upsertAddresses(n int) string {
 	return `INSERT INTO addresses (ip, network, mac, client, machine, forced, expires, doc) VALUES ` +

@@ -36,7 +36,13 @@ type Store struct {
 }
 
 // hot are the texts of the prepared statements.
-var hot = []string{putAddress, putAddressGroup, sightingDoc, putSighting, nextEvent, putEvent}
+func hot() []string {
+	texts := []string{sightingDoc, putSighting, nextEvent, putEvent}
+	for _, put := range addressPuts {
+		texts = append(texts, put.query)
+	}
+	return texts
+}
 
 var _ inventory.Store = (*Store)(nil)
 
@@ -104,7 +110,7 @@ func (s *Store) migrated(ctx context.Context, dialect database.Dialect, name str
 	}
 	s.feed.init()
 	s.prepared = map[string]*sql.Stmt{}
-	for _, query := range hot {
+	for _, query := range hot() {
 		stmt, err := s.write.PrepareContext(ctx, bind(s.pg, query))
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("prepare database %s: %w", name, err), s.Close())

@@ -128,7 +128,7 @@ func bind(pg bool, query string) string {
 func (x *tx) exec(ctx context.Context, query string, args ...any) (rows int64, err error) {
 	var res sql.Result
 	if stmt := x.statement(ctx, query); stmt != nil {
-		res, err = stmt.ExecContext(ctx, args...)
+		res, err = stmt.ExecContext(x.unwatched(ctx), args...)
 	} else {
 		res, err = x.sql.ExecContext(ctx, x.bind(query), args...)
 	}
@@ -140,9 +140,19 @@ func (x *tx) exec(ctx context.Context, query string, args ...any) (rows int64, e
 
 func (x *tx) row(ctx context.Context, query string, args ...any) *sql.Row {
 	if stmt := x.statement(ctx, query); stmt != nil {
-		return stmt.QueryRowContext(ctx, args...)
+		return stmt.QueryRowContext(x.unwatched(ctx), args...)
 	}
 	return x.sql.QueryRowContext(ctx, x.bind(query), args...)
+}
+
+// unwatched is the context for a short statement. SQLite's driver starts a goroutine for
+// each statement that could be cancelled, which costs more than a lease's statement does;
+// what waits for other writers, and can take long, is the begin of the transaction.
+func (x *tx) unwatched(ctx context.Context) context.Context {
+	if x.pg {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
 }
 
 // statement returns a prepared statement within this transaction, nil when there is none
