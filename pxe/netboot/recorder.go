@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,10 +25,12 @@ const (
 	keepKnown  = 90 * 24 * time.Hour
 	flushEvery = time.Second
 	trimEvery  = 10 * time.Second
-	// Sightings are stored chunkRows in a transaction, so that a lease does not wait for
-	// long, and chunkMax times in a flush; the others wait for the next.
-	chunkRows = 16
-	chunkMax  = 32
+	// Sightings are stored chunkRows in a transaction, with chunkPause before the next, so
+	// that leases do not wait for long, and chunkMax times in flushEvery; the others wait
+	// for the next time.
+	chunkRows  = 16
+	chunkMax   = 32
+	chunkPause = 25 * time.Millisecond
 )
 
 // Recorder turns what the protocols saw into sightings, boot attempts and events, and
@@ -63,16 +66,29 @@ func NewRecorder(t *Table, s inventory.Store, now func() time.Time, log *slog.Lo
 
 // Run records until ctx ends, then stores what is pending.
 func (r *Recorder) Run(ctx context.Context) error {
-	tick := time.NewTicker(flushEvery)
+	tick, pause := time.NewTicker(flushEvery), time.NewTimer(0)
 	defer tick.Stop()
+	defer pause.Stop()
+	var due [][]sightingKey
 	for {
+		var next <-chan time.Time
+		if len(due) > 0 {
+			next = pause.C
+		}
 		select {
 		case <-ctx.Done():
 			return r.drain()
 		case o := <-r.queue:
 			r.record(ctx, o)
 		case <-tick.C:
-			r.flush(ctx, chunkMax)
+			due = slices.Collect(slices.Chunk(r.due(chunkMax*chunkRows), chunkRows))
+			r.trim(ctx)
+		case <-next:
+			if !r.keep(ctx, due[0]) {
+				due = due[:1] // the others are pending still, and due again at the next tick
+			}
+			due = due[1:]
+			pause.Reset(chunkPause)
 		}
 	}
 }

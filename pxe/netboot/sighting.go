@@ -29,26 +29,35 @@ func (r *Recorder) count(s *inventory.Sighting) {
 	r.full.Store(len(r.pending) >= maxPending)
 }
 
-// flush stores what is pending, of known machines first: up to chunks transactions.
+// flush stores what is pending, of known machines first, up to chunks transactions, one
+// after the other.
 func (r *Recorder) flush(ctx context.Context, chunks int) {
-	if len(r.pending) == 0 {
-		return
-	}
 	for keys := range slices.Chunk(r.due(chunks*chunkRows), chunkRows) {
-		batch := make([]inventory.Sighting, len(keys))
-		for i, key := range keys {
-			batch[i] = *r.pending[key]
-		}
-		err := r.store.Update(ctx, func(x inventory.Tx) error { return x.PutSightings(ctx, batch) })
-		if err != nil {
-			r.log.Error("store sightings", "err", err)
+		if !r.keep(ctx, keys) {
 			return
 		}
-		for _, key := range keys {
-			delete(r.pending, key)
-		}
-		r.full.Store(len(r.pending) >= maxPending)
 	}
+	r.trim(ctx)
+}
+
+// keep stores some pending sightings, in one transaction.
+func (r *Recorder) keep(ctx context.Context, keys []sightingKey) bool {
+	batch := make([]inventory.Sighting, len(keys))
+	for i, key := range keys {
+		batch[i] = *r.pending[key]
+	}
+	if err := r.store.Update(ctx, func(x inventory.Tx) error { return x.PutSightings(ctx, batch) }); err != nil {
+		r.log.Error("store sightings", "err", err)
+		return false
+	}
+	for _, key := range keys {
+		delete(r.pending, key)
+	}
+	r.full.Store(len(r.pending) >= maxPending)
+	return true
+}
+
+func (r *Recorder) trim(ctx context.Context) {
 	if r.now().Sub(r.trimmed) < trimEvery {
 		return
 	}
