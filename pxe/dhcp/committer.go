@@ -33,13 +33,15 @@ func (s *Server) commit(ctx context.Context) {
 		}
 	})
 	for first := range s.commits {
-		durable <- s.commitGroup(ctx, s.gather([]outgoing{first}))
+		durable <- s.commitGroup(ctx, s.gather(first))
 	}
 	close(durable)
 	sending.Wait()
 }
 
-func (s *Server) gather(group []outgoing) []outgoing {
+// gather returns all that waits, first at the front.
+func (s *Server) gather(first outgoing) []outgoing {
+	group := append(make([]outgoing, 0, len(s.commits)+1), first)
 	for len(group) < groupMax {
 		select {
 		case out, ok := <-s.commits:
@@ -130,6 +132,7 @@ func (s *Server) send(out outgoing) {
 	}
 	s.stats.Answered.Add(1)
 	s.sawReply(out, at)
+	out.req.release()
 }
 
 func (s *Server) transmit(out outgoing, packet []byte) error {

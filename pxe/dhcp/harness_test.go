@@ -157,7 +157,7 @@ func (r *rig) InUse(_ context.Context, _ *Link, ips []netip.Addr) (map[netip.Add
 
 func (r *rig) restock() {
 	for _, b := range r.s.authoritativeBooks() {
-		r.s.restock(context.Background(), b)
+		r.s.restock(b, func(ips []netip.Addr) { r.s.probe(context.Background(), b, ips) })
 	}
 }
 

@@ -2,7 +2,9 @@ package dhcp
 
 import (
 	"context"
+	"maps"
 	"net/netip"
+	"runtime"
 	"slices"
 	"time"
 
@@ -24,8 +26,8 @@ const (
 	inUseTime = 10 * time.Minute
 	// restock is how often the stock is looked at when nothing calls for it.
 	restock = 30 * time.Second
-	// stockStep is how many addresses are put into stock while packets wait.
-	stockStep = 128
+	// roundsMax bounds the rounds of probes at once, of all networks.
+	roundsMax = 16
 )
 
 // wakeRefill asks for probes now. It does not block.
@@ -38,15 +40,17 @@ func (s *Server) wakeRefill() {
 
 // refill keeps the stock of every authoritative network filled, until ctx ends.
 func (s *Server) refill(ctx context.Context) error {
+	var rounds errgroup.Group
+	rounds.SetLimit(roundsMax)
 	for {
-		var round errgroup.Group
 		for _, b := range s.authoritativeBooks() {
-			round.Go(func() error { s.restock(ctx, b); return nil })
+			s.restock(b, func(ips []netip.Addr) {
+				rounds.Go(func() error { s.probe(ctx, b, ips); return nil })
+			})
 		}
-		_ = round.Wait() // restock reports its own errors
 		select {
 		case <-ctx.Done():
-			return nil
+			return rounds.Wait()
 		case <-s.wake:
 		case <-s.cfg.After(restock):
 		}
@@ -65,48 +69,68 @@ func (s *Server) authoritativeBooks() []*book {
 	return out
 }
 
-// restock probes what one network's stock lacks.
-func (s *Server) restock(ctx context.Context, b *book) {
+// restock has probed what one network's stock lacks.
+func (s *Server) restock(b *book, probe func(ips []netip.Addr)) {
+	for ips := s.search(b); len(ips) > 0; ips = s.search(b) {
+		probe(ips)
+	}
 	s.mu.Lock()
-	ips, net := b.candidates(s.cfg.Now()), b.net
 	var parked []inbound
-	if len(ips) == 0 && (len(b.stock.at) > 0 || b.stock.exhausted) {
+	if len(b.stock.at) > 0 || b.stock.exhausted {
 		parked = b.unpark()
 	}
 	s.mu.Unlock()
 	s.again(parked)
-	if len(ips) == 0 {
-		return
-	}
+}
+
+// probe puts those of the addresses into stock that nobody uses.
+func (s *Server) probe(ctx context.Context, b *book, ips []netip.Addr) {
+	s.mu.Lock()
+	net := b.net
+	s.mu.Unlock()
 	used, err := s.prober().InUse(ctx, s.linkOf(net.Subnet), ips)
 	if ctx.Err() != nil {
 		return
 	}
-	now := s.cfg.Now()
-	s.mu.Lock()
 	if err != nil {
-		b.stock.retry = now.Add(searchAgain)
-		s.mu.Unlock()
+		s.unprobed(b, ips)
 		s.logOnce("probe "+net.Name+err.Error(), "addresses can't be probed: no new leases", "network", net.Name, "err", err)
 		return
 	}
+	now := s.cfg.Now()
+	s.mu.Lock()
+	b.stock.forget(slices.Collect(maps.Keys(used)))
 	rows := b.inUse(used, now)
 	s.mu.Unlock()
 	for free := range slices.Chunk(without(ips, used), stockStep) {
 		s.mu.Lock()
 		b.probedFree(free, now)
 		s.mu.Unlock()
+		runtime.Gosched() // as in search
 	}
 	s.mu.Lock()
-	parked = b.unpark()
+	parked := b.unpark()
 	s.mu.Unlock()
 	s.again(parked)
+	s.quarantine(ctx, net.Name, rows)
+}
+
+// unprobed: there are no more probes for a while, and no new leases without.
+func (s *Server) unprobed(b *book, ips []netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b.stock.forget(ips)
+	b.stock.retry = s.cfg.Now().Add(searchAgain)
+}
+
+// quarantine stores that addresses of the pool are in use by others.
+func (s *Server) quarantine(ctx context.Context, network string, rows []inventory.Address) {
 	if len(rows) == 0 {
 		return
 	}
-	s.log.Warn("addresses of the pool are in use by others", "network", net.Name, "count", len(rows), "first", rows[0].IP)
+	s.log.Warn("addresses of the pool are in use by others", "network", network, "count", len(rows), "first", rows[0].IP)
 	if err := s.cfg.Leases.Commit(ctx, rows); err != nil {
-		s.log.Error("commit quarantine", "network", net.Name, "err", err)
+		s.log.Error("commit quarantine", "network", network, "err", err)
 	}
 }
 

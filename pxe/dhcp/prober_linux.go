@@ -17,14 +17,13 @@ import (
 )
 
 const (
-	// Two probes, each with this time for the answer; one when so many are asked for
-	// at once that the link is busy with us anyway.
+	// Two probes, each with this time for the answer; one in a full round: so many are
+	// asked for then that the link is busy with us anyway.
 	probes    = 2
 	probeWait = 100 * time.Millisecond
-	rushed    = 2048
 	// burst probes are sent at a time, with a pause for everybody else on the link.
-	burst = 128
-	pause = 4 * time.Millisecond
+	burst = 32
+	pause = time.Millisecond
 )
 
 // wireProber asks by ARP on the link (RFC 5227 section 2.1.1, with our waits: a client
@@ -69,7 +68,7 @@ func (q *inquiry) rounds(ctx context.Context, ips []netip.Addr) error {
 		q.asked[ip] = true
 	}
 	rounds := probes
-	if len(ips) >= rushed {
+	if len(ips) >= roundMax {
 		rounds = 1
 	}
 	for range rounds {

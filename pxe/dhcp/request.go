@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 
@@ -48,6 +49,16 @@ type request struct {
 	from inbound
 }
 
+// requests are those that were answered; a new one for each packet was a tenth of the
+// garbage.
+var requests = sync.Pool{New: func() any { return new(request) }}
+
+// release ends the use of a request.
+func (r *request) release() {
+	*r = request{}
+	requests.Put(r)
+}
+
 // inbound is a datagram with where it came from.
 type inbound struct {
 	link *Link
@@ -80,7 +91,8 @@ func parseRequest(in inbound) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &request{msg: msg, kind: msg.MessageType(), mac: mac, from: in,
+	r := requests.Get().(*request)
+	*r = request{msg: msg, kind: msg.MessageType(), mac: mac, from: in,
 		ciaddr: addr(msg.ClientIPAddr), giaddr: addr(msg.GatewayIPAddr),
 		wanted:   addr(msg.Options.Get(dhcpv4.OptionRequestedIPAddress)),
 		serverID: addr(msg.Options.Get(dhcpv4.OptionServerIdentifier)),

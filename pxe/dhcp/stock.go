@@ -8,13 +8,17 @@ import (
 	"ingot/inventory"
 )
 
-// The stock of addresses that proved to be free. Its level follows the demand: four
-// times what was taken since the last round of probes.
+// The stock of addresses that proved to be free. Its level follows the demand: twice what
+// is taken in demandTime, in which several rounds of probes end.
 const (
-	stockMin = 1024
-	stockMax = 16384
+	stockMin   = 1024
+	stockMax   = 16384
+	demandTime = 500 * time.Millisecond
 	// stockAge is how long a probe is believed.
 	stockAge = 10 * time.Minute
+	// roundMax is how many addresses are probed together. Rounds overlap, so that a stock
+	// which is used up fast is filled as fast.
+	roundMax = 1024
 )
 
 // stock is a queue of addresses of a network's pools that did not answer a probe. Those
@@ -22,17 +26,19 @@ const (
 type stock struct {
 	queue []probed
 	at    map[netip.Addr]time.Time
+	// asked are the addresses that are being probed.
+	asked map[netip.Addr]bool
 	// size is the number of addresses in the pools.
 	size  int
 	pools []inventory.AddressRange
 	// pool and next are where the search for candidates goes on.
 	pool int
 	next netip.Addr
-	// taken counts since the last round of probes, missed those that found nothing;
-	// level is what to fill up to.
-	taken  int
-	missed int
-	level  int
+	// taken counts since since, missed those that found nothing; level is what to fill up
+	// to.
+	taken, missed int
+	since         time.Time
+	level         int
 	// exhausted: the last search found no candidate, and it is not worth another
 	// before retry. announced: that was told.
 	exhausted, announced bool
@@ -52,7 +58,7 @@ func (s *stock) setPools(n *inventory.Network) {
 	for _, p := range n.Pools {
 		s.size += int(toUint32(p.Last)-toUint32(p.First)) + 1
 	}
-	s.queue, s.at = nil, map[netip.Addr]time.Time{}
+	s.queue, s.at, s.asked = nil, map[netip.Addr]time.Time{}, map[netip.Addr]bool{}
 	s.level = min(stockMin, s.size)
 	s.retry, s.exhausted, s.announced = time.Time{}, false, false
 }
@@ -97,20 +103,34 @@ func (s *stock) takeThis(ip netip.Addr, now time.Time) (time.Time, bool) {
 }
 
 // want is how many addresses to probe now. It forgets what has aged, and adapts the
-// level to the demand since it was last asked.
+// level to the demand.
 func (s *stock) want(now time.Time) int {
 	for len(s.queue) > 0 && now.Sub(s.queue[0].at) > stockAge/2 {
 		delete(s.at, s.queue[0].ip)
 		s.queue = s.queue[1:]
 	}
-	s.level = min(max(stockMin, s.level*15/16, 4*(s.taken+s.missed)), s.size, stockMax)
-	s.taken, s.missed = 0, 0
-	return s.level - len(s.at)
+	demand := 2 * (s.taken + s.missed)
+	s.level = max(s.level, demand)
+	if now.Sub(s.since) >= demandTime {
+		s.level = max(s.level*15/16, demand)
+		s.taken, s.missed, s.since = 0, 0, now
+	}
+	s.level = min(max(s.level, stockMin), s.size, stockMax)
+	return min(s.level-len(s.at)-len(s.asked), s.round())
+}
+
+// round is how many addresses a round of probes has: a full one, which is probed in haste,
+// only where the demand is high.
+func (s *stock) round() int {
+	if s.level > 2*stockMin {
+		return roundMax
+	}
+	return roundMax / 2
 }
 
 // low reports whether it is time for more probes.
 func (s *stock) low(now time.Time) bool {
-	return len(s.at) < s.level*3/4+1 && !now.Before(s.retry)
+	return s.level-len(s.at)-len(s.asked) >= min(s.level/4, s.round()) && !now.Before(s.retry)
 }
 
 // advance returns the next address of the pools, round and round.
@@ -129,42 +149,10 @@ func (s *stock) advance() netip.Addr {
 	return ip
 }
 
-// searchAgain is the time between searches of a pool in which nothing was free.
-const searchAgain = time.Second
-
-// candidates returns addresses to probe now: free in the book, not in stock, those
-// that nobody ever had before those whose lease ran out.
-func (b *book) candidates(now time.Time) []netip.Addr {
-	n := b.stock.want(now)
-	if n <= 0 || now.Before(b.stock.retry) {
-		return nil
-	}
-	var ips, used []netip.Addr
-	for range b.stock.size {
-		if len(ips) >= n {
-			break
-		}
-		ip := b.stock.advance()
-		if _, ok := b.stock.at[ip]; ok || !b.free(ip, client{}, now) {
-			continue
-		}
-		if h := b.byIP[ip]; h != nil && h.row.Use == inventory.AddressLeased {
-			used = append(used, ip)
-			continue
-		}
-		ips = append(ips, ip)
-	}
-	ips = append(ips, used[:min(len(used), n-len(ips))]...)
-	if len(ips) == 0 {
-		b.stock.retry = now.Add(searchAgain)
-		b.stock.exhausted = len(b.stock.at) == 0
-	}
-	return ips
-}
-
 // probedFree puts what did not answer into stock.
 func (b *book) probedFree(ips []netip.Addr, now time.Time) {
 	for _, ip := range ips {
+		delete(b.stock.asked, ip)
 		if b.free(ip, client{}, now) {
 			b.stock.put(ip, now, now)
 		}
