@@ -6,9 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
-	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -55,26 +53,14 @@ type Daemon struct {
 	cert      tls.Certificate
 	mark      highwater
 	restored  bool
-	ready     readiness
+	// collects: how often garbage is collected is ours to say.
+	collects bool
+	ready    readiness
 }
-
-// garbagePercent trades memory, of which there is enough (an idle server has some 10 MB in
-// use), for a shorter tail: collecting was a tenth of the work of a busy DHCP server.
-// memoryLimitBytes is where memory is worth more than the tail.
-const (
-	garbagePercent   = 700
-	memoryLimitBytes = 1 << 30
-)
 
 // Serve runs until ctx ends. log is where the server's log goes.
 func Serve(ctx context.Context, cfg Config, version string, log io.Writer) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryLimitBytes)
-	}
-	d := &Daemon{cfg: cfg, version: version, log: logger(cfg.Log, log), now: time.Now, started: time.Now()}
+	d := &Daemon{cfg: cfg, version: version, log: logger(cfg.Log, log), now: time.Now, started: time.Now(), collects: limitMemory()}
 	err := d.open(ctx)
 	if err == nil {
 		err = d.run(ctx)
@@ -146,6 +132,9 @@ func (d *Daemon) work(ctx context.Context, g *errgroup.Group) {
 // answer starts what machines, agents and people speak with.
 func (d *Daemon) answer(ctx context.Context, g *errgroup.Group, open listeners) {
 	g.Go(func() error { return d.boot.Run(ctx) })
+	if d.collects {
+		g.Go(func() error { d.collect(ctx); return nil })
+	}
 	g.Go(func() error { return d.networks.decide(ctx, d.cfg.Interfaces) })
 	g.Go(func() error { return serveHTTP(ctx, d.adminHandler(), open.admin) })
 	for _, l := range open.agents {
