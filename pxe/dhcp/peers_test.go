@@ -249,8 +249,11 @@ func besideLibvirt(t *testing.T, first bool) {
 	if got := udhcpc(t, theirs, "eth0")["serverid"]; got != "192.168.122.1" {
 		t.Errorf("their client was served by %s", got)
 	}
-	if len(r.s.links) != 1 || r.s.links[0].Shared != "" {
-		t.Errorf("link %+v shares its port", r.s.links[0].Shared)
+	r.s.mu.Lock()
+	links := r.s.links
+	r.s.mu.Unlock()
+	if len(links) != 1 || links[0].Shared != "" {
+		t.Errorf("link %+v shares its port", links[0].Shared)
 	}
 	if _, err := Open("boot0"); !errors.Is(err, inventory.ErrBusy) {
 		t.Errorf("a second server on the same interface: %v, want ErrBusy", err)
