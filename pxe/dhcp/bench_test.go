@@ -39,8 +39,8 @@ func BenchmarkExchange(b *testing.B) {
 		if !ok {
 			b.Fatalf("no offer for %d", n)
 		}
-		r.s.send(offer)
 		copy(request[at:], offer.reply.YourIPAddr)
+		r.s.send(offer)
 		in.data = request
 		ack, ok := r.s.handle(context.Background(), in)
 		if !ok || ack.reply.MessageType() != dhcpv4.MessageTypeAck {

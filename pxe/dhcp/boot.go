@@ -93,11 +93,13 @@ func addPXE(reply *dhcpv4.DHCPv4, r *request) {
 // echoed (RFC 6842) and option 82 as it came (RFC 3046 section 2.2).
 func newReply(r *request, kind dhcpv4.MessageType, serverID netip.Addr) *dhcpv4.DHCPv4 {
 	q := r.msg
-	reply := &dhcpv4.DHCPv4{
+	reply := &r.reply
+	clear(r.options)
+	*reply = dhcpv4.DHCPv4{
 		OpCode: dhcpv4.OpcodeBootReply, HWType: q.HWType, TransactionID: q.TransactionID,
 		Flags: q.Flags, ClientHWAddr: q.ClientHWAddr, GatewayIPAddr: q.GatewayIPAddr,
 		ClientIPAddr: net.IPv4zero, YourIPAddr: net.IPv4zero, ServerIPAddr: net.IPv4zero,
-		Options: make(dhcpv4.Options, 8),
+		Options: r.options,
 	}
 	reply.Options[dhcpv4.OptionDHCPMessageType.Code()] = []byte{byte(kind)}
 	reply.Options[dhcpv4.OptionServerIdentifier.Code()] = serverID.AsSlice()

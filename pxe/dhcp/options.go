@@ -135,18 +135,18 @@ func fromUint32(n uint32) netip.Addr {
 
 // fitMessage drops optional options until the reply fits the client's maximum message
 // size: IP and UDP header included, 576 bytes when option 57 says nothing (RFC 2131
-// section 2).
+// section 2). The packet is the request's, until that is released.
 func fitMessage(reply *dhcpv4.DHCPv4, r *request) []byte {
 	limit := 576
 	if size := r.msg.Options.Get(dhcpv4.OptionMaximumDHCPMessageSize); len(size) == 2 {
 		limit = max(limit, int(binary.BigEndian.Uint16(size)))
 	}
-	out := reply.ToBytes()
-	for i := len(optional) - 1; i >= 0 && len(out)+28 > limit; i-- {
+	r.packet = appendMessage(r.packet[:0], reply)
+	for i := len(optional) - 1; i >= 0 && len(r.packet)+28 > limit; i-- {
 		if reply.Options.Has(optional[i]) {
 			reply.Options.Del(optional[i])
-			out = reply.ToBytes()
+			r.packet = appendMessage(r.packet[:0], reply)
 		}
 	}
-	return out
+	return r.packet
 }

@@ -47,15 +47,27 @@ type request struct {
 	boot    Client
 
 	from inbound
+
+	spare
 }
 
-// requests are those that were answered; a new one for each packet was a tenth of the
-// garbage.
-var requests = sync.Pool{New: func() any { return new(request) }}
+// spare is room for the answer, which the next request uses again.
+type spare struct {
+	reply   dhcpv4.DHCPv4
+	options dhcpv4.Options
+	packet  []byte
+}
 
-// release ends the use of a request.
+// requests are those that were answered. A new one for each packet, with a new reply, was
+// a third of the garbage.
+var requests = sync.Pool{New: func() any {
+	return &request{spare: spare{options: dhcpv4.Options{}, packet: make([]byte, 0, 1024)}}
+}}
+
+// release ends the use of a request, and of what it was answered with.
 func (r *request) release() {
-	*r = request{}
+	clear(r.options)
+	*r = request{spare: spare{options: r.options, packet: r.packet[:0]}}
 	requests.Put(r)
 }
 
@@ -92,7 +104,7 @@ func parseRequest(in inbound) (*request, error) {
 		return nil, err
 	}
 	r := requests.Get().(*request)
-	*r = request{msg: msg, kind: msg.MessageType(), mac: mac, from: in,
+	*r = request{spare: r.spare, msg: msg, kind: msg.MessageType(), mac: mac, from: in,
 		ciaddr: addr(msg.ClientIPAddr), giaddr: addr(msg.GatewayIPAddr),
 		wanted:   addr(msg.Options.Get(dhcpv4.OptionRequestedIPAddress)),
 		serverID: addr(msg.Options.Get(dhcpv4.OptionServerIdentifier)),
