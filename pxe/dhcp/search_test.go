@@ -85,3 +85,23 @@ func TestCrowdedPool(t *testing.T) {
 		t.Errorf("address %s", got)
 	}
 }
+
+// TestLow: what calls for probes, in pools of all sizes.
+func TestLow(t *testing.T) {
+	for _, c := range []struct {
+		level, have int
+		want        bool
+	}{
+		{1, 1, false}, {1, 0, true}, {3, 3, false}, {3, 2, true}, {10, 9, false}, {10, 8, true},
+		{stockMin, stockMin - 255, false}, {stockMin, stockMin - 256, true},
+		{stockMax, stockMax - roundMax + 1, false}, {stockMax, stockMax - roundMax, true},
+	} {
+		s := stock{level: c.level, at: map[netip.Addr]time.Time{}}
+		for at := ip("10.0.0.0"); len(s.at) < c.have; at = at.Next() {
+			s.at[at] = epoch
+		}
+		if got := s.low(epoch); got != c.want {
+			t.Errorf("%d of %d: low %v, want %v", c.have, c.level, got, c.want)
+		}
+	}
+}

@@ -130,7 +130,8 @@ func (s *stock) round() int {
 
 // low reports whether it is time for more probes.
 func (s *stock) low(now time.Time) bool {
-	return s.level-len(s.at)-len(s.asked) >= min(s.level/4, s.round()) && !now.Before(s.retry)
+	lacks := s.level - len(s.at) - len(s.asked)
+	return lacks >= max(min(s.level/4, s.round()), 1) && !now.Before(s.retry)
 }
 
 // advance returns the next address of the pools, round and round.

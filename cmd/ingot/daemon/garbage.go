@@ -10,11 +10,12 @@ import (
 )
 
 // garbagePercent is for a server that has time: 1,000 machines fit into 100 MB with it.
-// memoryLimitBytes, or an eighth of the machine's memory where that is less, is for one
-// that has none: 200,000 leases make so much garbage.
+// memoryLimitBytes is for one that has none: 200,000 leases make so much garbage. On a
+// smaller machine it is an eighth of the memory, but enough for an import of an image.
 const (
 	garbagePercent   = 200
 	memoryLimitBytes = 2 << 30
+	memoryLeastBytes = 512 << 20
 )
 
 // busyPackets in a second is when a rush of clients is on. Until it is over garbage is
@@ -43,7 +44,7 @@ func memoryLimit() int64 {
 	if err := unix.Sysinfo(&info); err != nil {
 		return memoryLimitBytes
 	}
-	return min(memoryLimitBytes, int64(info.Totalram)*int64(info.Unit)/8)
+	return min(memoryLimitBytes, max(memoryLeastBytes, int64(info.Totalram)*int64(info.Unit)/8))
 }
 
 // postponeGarbage holds back the collector while clients rush, as packets counts them,
