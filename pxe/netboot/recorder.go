@@ -69,7 +69,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 	tick, pause := time.NewTicker(flushEvery), time.NewTimer(0)
 	defer tick.Stop()
 	defer pause.Stop()
-	var due [][]sightingKey
+	var due [][]sightingKey // chunks to be stored, with pauses between
 	for {
 		var next <-chan time.Time
 		if len(due) > 0 {
@@ -84,13 +84,19 @@ func (r *Recorder) Run(ctx context.Context) error {
 			due = slices.Collect(slices.Chunk(r.due(chunkMax*chunkRows), chunkRows))
 			r.trim(ctx)
 		case <-next:
-			if !r.keep(ctx, due[0]) {
-				due = due[:1] // the others are pending still, and due again at the next tick
-			}
-			due = due[1:]
+			due = r.keepFirst(ctx, due)
 			pause.Reset(chunkPause)
 		}
 	}
+}
+
+// keepFirst stores the first chunk and returns the others; none when that failed: they
+// are pending still, and due again at the next tick.
+func (r *Recorder) keepFirst(ctx context.Context, due [][]sightingKey) [][]sightingKey {
+	if !r.keep(ctx, due[0]) {
+		return nil
+	}
+	return due[1:]
 }
 
 // drainTime bounds the last write at the end.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -379,4 +380,31 @@ func eventually(t *testing.T, ok func() bool) {
 		case <-tick.C:
 		}
 	}
+}
+
+// TestStoredBitByBit: between two transactions of many there is time for leases.
+func TestStoredBitByBit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, machine())
+		var macs []inventory.MAC
+		for i := range chunkMax * chunkRows {
+			macs = append(macs, inventory.MAC(fmt.Sprintf("02:00:00:00:%02x:%02x", i>>8, i&255)))
+			b.r.Saw(inventory.Sighting{MAC: macs[i], Kind: inventory.SawDiscover, Count: 1, First: b.now, Last: b.now})
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- b.r.Run(ctx) }()
+		for n, after := range []time.Duration{flushEvery + chunkPause/2, chunkPause, chunkPause, chunkMax * chunkPause} {
+			time.Sleep(after)
+			synctest.Wait()
+			got := view(b, func(ctx context.Context, x inventory.Tx) ([]inventory.Sighting, error) { return x.Sightings(ctx, macs) })
+			if want := []int{1, 2, 3, chunkMax}[n] * chunkRows; len(got) != want {
+				t.Errorf("%d sightings stored, want %d", len(got), want)
+			}
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }
