@@ -207,5 +207,5 @@ func doc[T any](ctx context.Context, x *tx, what, name, query string, args ...an
 	return decode[T](text)
 }
 
-// marks returns n placeholders: "?, ?, ?".
+// marks returns n parameters of a statement, as in "?, ?, ?".
 func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -81,8 +80,9 @@ func (r *Recorder) Run(ctx context.Context) error {
 		case o := <-r.queue:
 			r.record(ctx, o)
 		case <-tick.C:
-			due = slices.Collect(slices.Chunk(r.due(chunkMax*chunkRows), chunkRows))
-			r.trim(ctx)
+			if due = r.chunks(chunkMax); len(due) > 0 { // an idle server writes nothing
+				r.trim(ctx)
+			}
 		case <-next:
 			due = r.keepFirst(ctx, due)
 			pause.Reset(chunkPause)
@@ -110,7 +110,7 @@ func (r *Recorder) drain() error {
 		case o := <-r.queue:
 			r.record(ctx, o)
 		default:
-			r.flush(ctx, maxPending)
+			r.flush(ctx)
 			return nil
 		}
 	}

@@ -192,7 +192,7 @@ func TestSameOutcomeIsToldOnce(t *testing.T) {
 	if n := strings.Count(strings.Join(b.timeline(), "\n"), "stopped at block 31"); n != 1 {
 		t.Errorf("told %d times, want once", n)
 	}
-	b.r.flush(t.Context(), chunkMax)
+	b.r.flush(t.Context())
 	ss := view(b, func(ctx context.Context, x inventory.Tx) ([]inventory.Sighting, error) {
 		return x.Sightings(ctx, []inventory.MAC{mac})
 	})
@@ -291,7 +291,9 @@ func TestFloodIsBounded(t *testing.T) {
 		t.Errorf("%d sightings are pending, want at most %d", n, maxPending)
 	}
 	waiting := len(b.r.pending)
-	b.r.flush(t.Context(), chunkMax)
+	for _, keys := range b.r.chunks(chunkMax) {
+		b.r.keep(t.Context(), keys)
+	}
 	if n := waiting - len(b.r.pending); n != chunkMax*chunkRows {
 		t.Errorf("one flush stored %d sightings, want %d: leases wait meanwhile", n, chunkMax*chunkRows)
 	}
@@ -382,12 +384,13 @@ func eventually(t *testing.T, ok func() bool) {
 	}
 }
 
-// TestStoredBitByBit: between two transactions of many there is time for leases.
+// TestStoredBitByBit: between two transactions of many there is time for leases, and what
+// is too much for one turn waits for the next. The clock is synctest's: nothing sleeps.
 func TestStoredBitByBit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, machine())
 		var macs []inventory.MAC
-		for i := range chunkMax * chunkRows {
+		for i := range 2 * chunkMax * chunkRows {
 			macs = append(macs, inventory.MAC(fmt.Sprintf("02:00:00:00:%02x:%02x", i>>8, i&255)))
 			b.r.Saw(inventory.Sighting{MAC: macs[i], Kind: inventory.SawDiscover, Count: 1, First: b.now, Last: b.now})
 		}
@@ -395,7 +398,7 @@ func TestStoredBitByBit(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- b.r.Run(ctx) }()
 		for n, after := range []time.Duration{flushEvery + chunkPause/2, chunkPause, chunkPause, chunkMax * chunkPause} {
-			time.Sleep(after)
+			<-time.After(after)
 			synctest.Wait()
 			got := view(b, func(ctx context.Context, x inventory.Tx) ([]inventory.Sighting, error) { return x.Sightings(ctx, macs) })
 			if want := []int{1, 2, 3, chunkMax}[n] * chunkRows; len(got) != want {
@@ -405,6 +408,24 @@ func TestStoredBitByBit(t *testing.T) {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+		if b.r.trimmed.IsZero() {
+			t.Error("old sightings were not removed")
+		}
+	})
+}
+
+// TestIdleWritesNothing: with nothing seen there is nothing to store, and nothing to remove.
+func TestIdleWritesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, machine())
+		ctx, cancel := context.WithTimeout(t.Context(), 3*trimEvery)
+		defer cancel()
+		if err := b.r.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if !b.r.trimmed.IsZero() {
+			t.Error("an idle recorder wrote to the database")
 		}
 	})
 }

@@ -29,15 +29,18 @@ func (r *Recorder) count(s *inventory.Sighting) {
 	r.full.Store(len(r.pending) >= maxPending)
 }
 
-// flush stores what is pending, of known machines first, up to chunks transactions, one
-// after the other.
-func (r *Recorder) flush(ctx context.Context, chunks int) {
-	for keys := range slices.Chunk(r.due(chunks*chunkRows), chunkRows) {
+// flush stores all that is pending, one transaction after the other.
+func (r *Recorder) flush(ctx context.Context) {
+	for _, keys := range r.chunks(maxPending) {
 		if !r.keep(ctx, keys) {
 			return
 		}
 	}
-	r.trim(ctx)
+}
+
+// chunks are what is pending, of known machines first, in up to n transactions.
+func (r *Recorder) chunks(n int) [][]sightingKey {
+	return slices.Collect(slices.Chunk(r.due(n*chunkRows), chunkRows))
 }
 
 // keep stores some pending sightings, in one transaction.
@@ -57,6 +60,7 @@ func (r *Recorder) keep(ctx context.Context, keys []sightingKey) bool {
 	return true
 }
 
+// trim removes what is not kept, once in a while.
 func (r *Recorder) trim(ctx context.Context) {
 	if r.now().Sub(r.trimmed) < trimEvery {
 		return
