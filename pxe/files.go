@@ -40,18 +40,21 @@ const (
 )
 
 // tftpFiles implements tftp.Files.
-type tftpFiles struct{ files }
+type tftpFiles struct {
+	files
+	shared *tftp.Shared
+}
 
 // Open implements tftp.Files.
 func (f tftpFiles) Open(_ context.Context, r tftp.Request) (tftp.File, error) {
 	if text, ok, err := f.grub(r.Name, r.Client); ok || err != nil {
 		return memoryFile{bytes.NewReader(text)}, err
 	}
-	file, info, err := f.open(r.Name)
+	file, _, err := f.open(r.Name)
 	if err != nil {
 		return nil, err
 	}
-	return diskFile{file, info.Size()}, nil
+	return f.shared.File(file)
 }
 
 // grub renders a GRUB configuration, if name is one's.
@@ -89,13 +92,6 @@ type memoryFile struct{ *bytes.Reader }
 
 func (m memoryFile) Close() error     { return nil }
 func (m memoryFile) SizeBytes() int64 { return m.Size() }
-
-type diskFile struct {
-	*os.File
-	size int64
-}
-
-func (d diskFile) SizeBytes() int64 { return d.size }
 
 // httpFiles implements httpboot.Files.
 type httpFiles struct{ files }

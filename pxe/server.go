@@ -92,7 +92,8 @@ func (s *Server) Run(ctx context.Context) error {
 // fileServers are TFTP and the machine listener, over the same files.
 func (s *Server) fileServers() (*tftp.Server, *httpboot.Server, error) {
 	f := files{s.cfg.Boot, s.cfg.Table, s.cfg.Recorder, localTo}
-	t, err := tftp.New(tftp.Config{Files: tftpFiles{f}, Observer: tftpFiles{f}, Log: s.log.With("component", "tftp"), Now: s.cfg.Now})
+	byTFTP := tftpFiles{f, new(tftp.Shared)}
+	t, err := tftp.New(tftp.Config{Files: byTFTP, Observer: byTFTP, Log: s.log.With("component", "tftp"), Now: s.cfg.Now})
 	if err != nil {
 		return nil, nil, err
 	}

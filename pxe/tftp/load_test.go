@@ -3,6 +3,7 @@ package tftp
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -26,7 +27,7 @@ func TestLoad(t *testing.T) {
 		t.Skip("a measurement, not a test: set TFTP_LOAD_FILE")
 	}
 	if os.Getenv("TFTP_LOAD_SERVE") != "" {
-		serveLoad(t, path)
+		serveLoad(t)
 		return
 	}
 	clients, err := strconv.Atoi(os.Getenv("TFTP_LOAD_CLIENTS"))
@@ -56,13 +57,20 @@ func TestLoad(t *testing.T) {
 	fmt.Printf("load: %.1f MB/s (%d bytes)\n", float64(total)/1e6/time.Since(start).Seconds(), total)
 }
 
-// serveLoad serves one file until standard input ends.
-func serveLoad(t *testing.T, path string) {
-	data, err := os.ReadFile(path)
+// tree serves the files of this machine, as package pxe serves those of a boot set.
+type tree struct{ shared Shared }
+
+func (f *tree) Open(_ context.Context, r Request) (File, error) {
+	file, err := os.Open("/" + r.Name)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	_, at := startServer(t, map[string][]byte{strings.TrimPrefix(path, "/"): data})
+	return f.shared.File(file)
+}
+
+// serveLoad serves until standard input ends.
+func serveLoad(t *testing.T) {
+	_, at := startServer(t, nil, func(cfg *Config) { cfg.Files = new(tree) })
 	fmt.Printf("serving %s\n", at)
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 		t.Fatal(err)

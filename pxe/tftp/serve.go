@@ -1,7 +1,6 @@
 package tftp
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -45,7 +44,7 @@ func (s *Server) serve(ctx context.Context, asked string, rf io.ReaderFrom) erro
 	out.SetSize(t.TotalBytes)
 	repeated, done := s.begin(session{client, t.Name})
 	defer done()
-	c := &counter{file: bufio.NewReaderSize(file, readAhead), stop: s.stop}
+	c := &counter{file: file, stop: s.stop, moved: s.awake.moved}
 	_, err = rf.ReadFrom(c)
 	t.Duration = s.cfg.Now().Sub(start)
 	if outcome(&t, c, err); t.Outcome == inventory.FileStopped && t.Block == 0 && repeated() {

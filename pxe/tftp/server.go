@@ -26,7 +26,6 @@ const (
 	// sizeMaxBytes keeps the size option within the space the library has for it, and
 	// block numbers within what clients count.
 	sizeMaxBytes = 512 << 20
-	readAhead    = 64 << 10
 )
 
 // Config is what a Server works with. Files must be there.
@@ -50,6 +49,7 @@ type Server struct {
 	log   *slog.Logger
 	slots chan struct{}
 	stop  chan struct{}
+	awake *awake
 
 	mu sync.Mutex
 	// running counts transfers of the same file to the same port: a client that
@@ -80,8 +80,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.After == nil {
 		cfg.After = time.After
 	}
-	return &Server{cfg: cfg, log: cfg.Log.With("component", "tftp"), slots: make(chan struct{}, cfg.MaxTransfers),
-		stop: make(chan struct{}), running: map[session]int{}}, nil
+	log := cfg.Log.With("component", "tftp")
+	return &Server{cfg: cfg, log: log, slots: make(chan struct{}, cfg.MaxTransfers), stop: make(chan struct{}),
+		awake: &awake{ask: lowLatency, after: cfg.After, log: log}, running: map[session]int{}}, nil
 }
 
 type nobody struct{}
@@ -105,6 +106,7 @@ func (s *Server) Run(ctx context.Context, conns ...*net.UDPConn) error {
 			return nil
 		})
 	}
+	defer s.awake.wait()
 	<-ctx.Done()
 	var stopping sync.WaitGroup
 	for _, srv := range servers {

@@ -27,7 +27,7 @@ type Request struct {
 	Client netip.Addr
 }
 
-// File is an open file; it is read forward.
+// File is an open file; it is read forward, a block at a time.
 type File interface {
 	io.ReadCloser
 	// SizeBytes is its length, for the tsize option.
@@ -57,12 +57,17 @@ type Observer interface {
 // errStopping ends transfers when the server stops.
 var errStopping = errors.New("server is stopping")
 
+// tellEvery keeps a hundred transfers from writing to the same word for each block.
+const tellEvery = 8
+
 // counter reads a file for pin/tftp and counts what was acknowledged: the library reads
 // a block only after the one before was acknowledged. (In netascii mode it reads ahead,
 // and the counts are rough.)
 type counter struct {
 	file io.Reader
 	stop <-chan struct{}
+	// moved is told of every tellEvery blocks.
+	moved func(blocks int64)
 	// reads is the number of blocks read, bytes what was in them.
 	reads, bytes int64
 	// acked and ackedBytes are those before the last read.
@@ -76,6 +81,9 @@ func (c *counter) Read(p []byte) (int, error) {
 	case <-c.stop:
 		return 0, errStopping
 	default:
+	}
+	if c.reads%tellEvery == tellEvery-1 {
+		c.moved(tellEvery)
 	}
 	c.blockBytes = len(p)
 	n, err := io.ReadFull(c.file, p)
