@@ -100,7 +100,12 @@ func (c *contest) of(who int, f string) []float64 {
 }
 
 // ratios are Ingot's figure by that of a peer, or of the best or median one, per round.
+// The best peer is the one with the best median: the best of each round would be ahead
+// of its own equals, by what the rounds differ.
 func (c *contest) ratios(f figure, to against) []float64 {
+	if to == best {
+		to = c.best(f)
+	}
 	var out []float64
 	for _, row := range c.got {
 		ours, ok := row[0][f.name]
@@ -112,6 +117,22 @@ func (c *contest) ratios(f figure, to against) []float64 {
 	return out
 }
 
+// best is the name of the peer with the best median.
+func (c *contest) best(f figure) (name against) {
+	var record float64
+	for i, who := range c.contestants[1:] {
+		m := middle(c.of(i+1, f.name))
+		if who.name == c.reference || math.IsNaN(m) {
+			continue
+		}
+		if name == "" || f.more && m > record || !f.more && m < record {
+			name, record = against(who.name), m
+		}
+	}
+	return name
+}
+
+// peer is a peer's figure in a round, or that of the median peer.
 func (c *contest) peer(row []values, f figure, to against) (float64, bool) {
 	var all []float64
 	for i, v := range row[1:] {
@@ -127,16 +148,10 @@ func (c *contest) peer(row []values, f figure, to against) (float64, bool) {
 		}
 		all = append(all, value)
 	}
-	if len(all) == 0 || to != best && to != median {
+	if len(all) == 0 || to != median {
 		return 0, false
 	}
-	if to == median {
-		return middle(all), true
-	}
-	if f.more {
-		return slices.Max(all), true
-	}
-	return slices.Min(all), true
+	return middle(all), true
 }
 
 // middle is the median; NaN of nothing.

@@ -109,6 +109,9 @@ func (c *contest) verdict(goal target) string {
 		have = middle(c.of(0, f.name))
 	} else {
 		have, what = middle(c.ratios(f, goal.to)), "× "+string(goal.to)
+		if goal.to == best {
+			what += " (" + string(c.best(f)) + ")"
+		}
 	}
 	text := fmt.Sprintf("target: %s %s %s %s: ", f.name, sign, number(goal.limit), what)
 	switch {
