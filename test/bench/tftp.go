@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -56,14 +55,18 @@ func (b *bench) tftpContest(title, file string, clients int) *contest {
 	return c
 }
 
-// bound reports whether a UDP port is taken.
+// bound reports whether a UDP port is taken, without taking it itself.
 func bound(port string) func(*server) bool {
+	number, err := strconv.Atoi(port)
+	suffix := fmt.Sprintf(":%04X", number)
 	return func(*server) bool {
-		c, err := net.ListenPacket("udp4", "127.0.0.1:"+port)
-		if err != nil {
-			return true
+		table, readErr := os.ReadFile("/proc/net/udp")
+		for line := range strings.Lines(string(table)) {
+			if f := strings.Fields(line); len(f) > 1 && strings.HasSuffix(f[1], suffix) {
+				return errors.Join(err, readErr) == nil
+			}
 		}
-		return c.Close() != nil
+		return false
 	}
 }
 
