@@ -9,4 +9,12 @@
 //
 // UEFI firmware asks for a file's size, aborts with error code 8 (or 0), and asks again
 // for the file itself. That is a size probe, not a failure.
+//
+// A transfer in lockstep is as fast as both sides wake up. While blocks move quickly the
+// processors are kept from sleeping (2.6 times as fast on an idle virtual machine, measured
+// on 2026-11-28); a file is kept in memory while it is read, once for all who read it.
+//
+// Decision, 2026-11-28: one socket for each transfer, not the library's single-port mode.
+// That needs no open ports above 69 in a firewall, but hands each packet through a
+// channel and sends under one lock: three quarters of the speed with a hundred clients.
 package tftp

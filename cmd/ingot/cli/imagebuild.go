@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,9 +84,14 @@ type imageWorker interface {
 	Export(ctx context.Context, in api.ImageExport, progress func(api.WorkLine)) (inventory.Image, error)
 }
 
+// warnings are what work on a data directory tells beside its result.
+func (a *app) warnings() *slog.Logger {
+	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
 func (a *app) imageWorker(data string) (imageWorker, error) {
 	if data != "" {
-		return daemon.LocalImages(data)
+		return daemon.LocalImages(data, a.warnings())
 	}
 	return a.client()
 }

@@ -40,7 +40,7 @@ func (a *app) signed(cmd *cobra.Command, ref, key, data string) (inventory.Image
 		return inventory.Image{}, err
 	}
 	if key != "" {
-		return daemon.SignImage(cmd.Context(), data, ref, key, password(cmd, "password of "+key))
+		return daemon.SignImage(cmd.Context(), data, ref, key, password(cmd, "password of "+key), a.warnings())
 	}
 	c, err := a.client()
 	if err != nil {

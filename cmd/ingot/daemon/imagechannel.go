@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"log/slog"
 
 	"ingot/images/contents"
 	"ingot/images/lint"
@@ -124,11 +125,11 @@ func lintRows(findings lint.Findings) []api.LintFinding {
 // LintFile looks into a disk file of any form: it is imported into a store that is thrown
 // away.
 func LintFile(ctx context.Context, dir string, in api.ImageImport) ([]api.LintFinding, error) {
-	local, err := LocalImages(dir)
+	local, err := LocalImages(dir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
-	in.Name, in.Channel = "image", noChannel
+	in.Name, in.Channel = "unnamed", noChannel
 	image, err := local.Import(ctx, in, func(api.WorkLine) {})
 	if err != nil {
 		return nil, err

@@ -2,18 +2,19 @@ package daemon
 
 import (
 	"context"
+	"log/slog"
 
 	"ingot/images/sign"
 	"ingot/inventory"
 )
 
 // SignImage signs an image of a data directory with a key file.
-func SignImage(ctx context.Context, data, ref, key string, password func() (string, error)) (inventory.Image, error) {
+func SignImage(ctx context.Context, data, ref, key string, password func() (string, error), log *slog.Logger) (inventory.Image, error) {
 	signer, err := sign.OpenSigner(key, password)
 	if err != nil {
 		return inventory.Image{}, err
 	}
-	local, err := LocalImages(data)
+	local, err := LocalImages(data, log)
 	if err != nil {
 		return inventory.Image{}, err
 	}

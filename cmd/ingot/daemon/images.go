@@ -84,9 +84,10 @@ func (i Images) signer() (*sign.Signer, error) {
 }
 
 // LocalImages works on the image store of a data directory without a server; a server
-// that runs on the same directory notices within rescanEvery.
-func LocalImages(data string) (*LocalWork, error) {
-	w, err := openImageWork(data, Images{}, slog.New(slog.DiscardHandler))
+// that runs on the same directory notices within rescanEvery. The log is told what was
+// found damaged there, and mended.
+func LocalImages(data string, log *slog.Logger) (*LocalWork, error) {
+	w, err := openImageWork(data, Images{}, log)
 	return &LocalWork{w}, err
 }
 
