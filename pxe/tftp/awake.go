@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	// beat is how often the pace of blocks is looked at; quick is how many in a beat make
-	// it worth to stay awake: each then takes half a millisecond or less.
-	beat  = 8 * time.Millisecond
-	quick = 16
+	// beat is how often the pace of blocks is looked at; quickBlocks is how many in a beat
+	// make it worth to stay awake: each then takes half a millisecond or less.
+	beat        = 8 * time.Millisecond
+	quickBlocks = 16
 )
 
 // awake keeps the processors from sleeping while blocks move in quick succession. A
@@ -66,5 +66,5 @@ func (a *awake) watch() {
 func (a *awake) quick() bool {
 	before := a.blocks.Load()
 	<-a.after(beat)
-	return a.blocks.Load()-before >= quick
+	return a.blocks.Load()-before >= quickBlocks
 }

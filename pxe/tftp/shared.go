@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 )
 
@@ -82,12 +83,7 @@ func (s *Shared) release(c *content) {
 		return
 	}
 	s.heldBytes -= c.info.Size()
-	for i, other := range s.held {
-		if other == c {
-			s.held = append(s.held[:i], s.held[i+1:]...)
-			return
-		}
-	}
+	s.held = slices.DeleteFunc(s.held, func(other *content) bool { return other == c })
 }
 
 // read fills in the content at the first block that anybody wants: firmware that asks for
