@@ -61,26 +61,30 @@ func TestKilled(t *testing.T) {
 	var mu sync.Mutex
 	puts := map[string]int{}
 	reached, stop := make(chan struct{}), make(chan struct{})
+	var stored sync.WaitGroup
+	stored.Add(3)
 	chunks := 0
-	g.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+	g.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/chunks/") {
 			return false
 		}
 		mu.Lock()
 		chunks++
-		last := chunks == 4
-		wait := chunks >= 4
-		if !wait {
+		n := chunks
+		if n <= 3 {
 			puts[r.URL.Path]++
 		}
 		mu.Unlock()
-		if last {
+		switch {
+		case n <= 3:
+			g.Forward(w, r)
+			stored.Done()
+			return true
+		case n == 4:
 			close(reached)
 		}
-		if wait {
-			<-stop
-		}
-		return wait
+		<-stop
+		return true
 	})
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childStore+"="+dir, childEndpoint+"="+g.URL)
@@ -89,6 +93,7 @@ func TestKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-reached
+	stored.Wait()
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
