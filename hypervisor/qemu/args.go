@@ -31,6 +31,9 @@ func (c Config) args(fw flash) []string {
 		"-chardev", fmt.Sprintf("socket,id=console,fd=%d,server=on,wait=off,logfile=%s,logappend=on", consoleFD, consoleLogName),
 		"-serial", "chardev:console",
 	}
+	if c.Paused {
+		a = append(a, "-S")
+	}
 	a = append(a, c.firmwareArgs(fw)...)
 	a = append(a, c.smbiosArgs()...)
 	order := c.bootIndexes()

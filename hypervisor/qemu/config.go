@@ -17,6 +17,9 @@ type Config struct {
 	// Detach lets the machine outlive this program and the context given to
 	// Start. Without it the machine is killed when either ends.
 	Detach bool
+	// Paused holds the processors until [Process.Resume]. Who has connected to the console
+	// by then hears all that the machine says.
+	Paused bool
 
 	// UUID is the SMBIOS system UUID, 8-4-4-4-12 hexadecimal digits. Empty: all zeros.
 	UUID string

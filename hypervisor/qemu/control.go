@@ -104,6 +104,11 @@ func (p *Process) Status(ctx context.Context) (string, error) {
 	return answer.Status, err
 }
 
+// Resume lets the processors of a paused machine run. QEMU takes connections in the
+// order in which they are made: one to the console or the channel that was made before
+// misses nothing.
+func (p *Process) Resume(ctx context.Context) error { return command(ctx, p.dir, "cont", nil, nil) }
+
 // Reset is the reset button: no warning to the guest. SeaBIOS does not survive it
 // in the first milliseconds after Start.
 func (p *Process) Reset(ctx context.Context) error {
@@ -148,7 +153,7 @@ func (p *Process) Kill() error {
 
 // Console connects to the serial console. QEMU serves one client at a time: a
 // second one is connected but hears nothing until the first has gone. What the
-// console said before is in ConsoleLog.
+// console said before is in ConsoleLog alone: see Config.Paused.
 func (p *Process) Console(ctx context.Context) (net.Conn, error) {
 	conn, err := dialUnix(ctx, filepath.Join(p.dir, consoleSocketName))
 	if err != nil {

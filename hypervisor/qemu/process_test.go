@@ -59,8 +59,8 @@ func mustStart(t testing.TB, ctx context.Context, c Config) *Process {
 	return p
 }
 
-// hear reads the console until text was heard.
-func hear(t testing.TB, conn net.Conn, text string) {
+// hear reads the console until text was heard, and returns all that was.
+func hear(t testing.TB, conn net.Conn, text string) string {
 	t.Helper()
 	conn.SetReadDeadline(time.Now().Add(60 * time.Second))
 	var heard strings.Builder
@@ -72,6 +72,7 @@ func hear(t testing.TB, conn net.Conn, text string) {
 			t.Fatalf("console: %v after %q; want %q", err, heard.String(), text)
 		}
 	}
+	return heard.String()
 }
 
 func TestProcess(t *testing.T) {
@@ -132,6 +133,31 @@ func TestProcess(t *testing.T) {
 	}
 	if _, err := Attach(c.Dir); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("Attach to a machine that is off = %v; want ErrNotRunning", err)
+	}
+}
+
+// TestPaused hears the console from its first byte on.
+func TestPaused(t *testing.T) {
+	needQEMU(t)
+	c := machine(t)
+	c.Paused = true
+	c.Disks = []Disk{sectorDisk(t, "sector speaking\r\n")}
+	p := mustStart(t, t.Context(), c)
+	if got, err := p.Status(t.Context()); got != "prelaunch" || err != nil {
+		t.Errorf("Status = %q, %v; want prelaunch", got, err)
+	}
+	console, err := p.Console(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer console.Close()
+	if err := p.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	heard := hear(t, console, "sector speaking\r\n")
+	log, err := os.ReadFile(ConsoleLog(c.Dir))
+	if n := min(len(log), len(heard)); err != nil || n < 10 || string(log[:n]) != heard[:n] {
+		t.Errorf("heard %q; the machine said %.200q, %v", heard, log, err)
 	}
 }
 

@@ -120,7 +120,7 @@ func set[T comparable](field *T, value T) {
 // config is the QEMU process of the machine, whose disk is at disk.
 func (m *Machine) config(s *scratch, disk qemu.Disk) qemu.Config {
 	c := qemu.Config{Name: m.Name, Dir: s.path(machineName), Firmware: m.Firmware, Boot: qemu.BootDisk, MemoryMiB: m.MemoryMiB, CPUs: m.CPUs,
-		Accelerator: m.Accelerator, TPM: m.TPM, Channel: portName, CDROM: m.CDROM, Kernel: m.Kernel, Initrd: m.Initrd, Append: m.Append}
+		Accelerator: m.Accelerator, TPM: m.TPM, Channel: portName, CDROM: m.CDROM, Kernel: m.Kernel, Initrd: m.Initrd, Append: m.Append, Paused: true}
 	disk.Bus, disk.SectorBytes, disk.IgnoreFlush = qemu.BusVirtio, m.SectorBytes, true
 	c.Disks = []qemu.Disk{disk}
 	if m.EndAtReset {

@@ -101,7 +101,7 @@ func (m *Machine) makeDisk(ctx context.Context, s *scratch) (qemu.Disk, error) {
 	return qemu.Disk{Path: o.Path, Format: "qcow2"}, nil
 }
 
-// connect opens console and channel and starts what watches the guest.
+// connect opens console and channel, lets the guest run and starts what watches it.
 func (g *Guest) connect(ctx context.Context, m *Machine) error {
 	console, err := g.process.Console(ctx)
 	if err != nil {
@@ -110,6 +110,9 @@ func (g *Guest) connect(ctx context.Context, m *Machine) error {
 	port, err := g.process.Channel(ctx)
 	if err != nil {
 		return errors.Join(err, console.Close())
+	}
+	if err := g.process.Resume(ctx); err != nil {
+		return errors.Join(err, console.Close(), port.Close())
 	}
 	g.channel = newChannel(port)
 	g.owners.Go(func() { g.listen(console, m.MaxConsoleBytes) })
