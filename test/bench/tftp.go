@@ -57,16 +57,13 @@ func (b *bench) tftpContest(title, file string, clients int) *contest {
 
 // bound reports whether a UDP port is taken, without taking it itself.
 func bound(port string) func(*server) bool {
-	number, err := strconv.Atoi(port)
-	suffix := fmt.Sprintf(":%04X", number)
 	return func(*server) bool {
-		table, readErr := os.ReadFile("/proc/net/udp")
-		for line := range strings.Lines(string(table)) {
-			if f := strings.Fields(line); len(f) > 1 && strings.HasSuffix(f[1], suffix) {
-				return errors.Join(err, readErr) == nil
-			}
+		number, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			return false
 		}
-		return false
+		table, err := os.ReadFile("/proc/net/udp")
+		return err == nil && strings.Contains(string(table), fmt.Sprintf(":%04X 00000000:0000 ", number))
 	}
 }
 
