@@ -1,10 +1,14 @@
 package tftp
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -29,11 +33,11 @@ func (l *latency) awake() *awake {
 	return &awake{ask: l.ask, after: time.After, log: slog.New(slog.DiscardHandler)}
 }
 
-// blocks moves n of them, at equal distances.
+// blocks moves n of them, at equal distances of synctest's clock: nothing sleeps.
 func blocks(a *awake, n int, every time.Duration) {
 	for range n {
 		a.moved(1)
-		time.Sleep(every)
+		<-time.After(every)
 	}
 	synctest.Wait()
 }
@@ -87,6 +91,43 @@ func TestAwakeRefused(t *testing.T) {
 			t.Errorf("asked %d times", l.asked.Load())
 		}
 	})
+}
+
+// TestLowLatency asks this kernel: it keeps to it, or the error says what was refused.
+func TestLowLatency(t *testing.T) {
+	end, err := lowLatency()
+	if err != nil {
+		if !strings.Contains(err.Error(), latencyDevice) {
+			t.Error(err)
+		}
+		return
+	}
+	f, err := os.Open(latencyDevice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	now := make([]byte, 4)
+	if _, err := io.ReadFull(f, now); err != nil || binary.NativeEndian.Uint32(now) > latencyMicroseconds(idleDriver) {
+		t.Errorf("the kernel keeps to %d us, %v", binary.NativeEndian.Uint32(now), err)
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTold: a transfer tells of its blocks, a few at a time.
+func TestTold(t *testing.T) {
+	told := int64(0)
+	c := &counter{file: bytes.NewReader(make([]byte, 2100)), moved: func(n int64) { told += n }}
+	for range 21 {
+		if _, err := c.Read(make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if told != 16 {
+		t.Errorf("told of %d blocks of 21, want 16", told)
+	}
 }
 
 // TestLatency asks for no sleep in a virtual machine alone.

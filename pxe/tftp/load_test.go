@@ -20,7 +20,7 @@ import (
 
 // TestLoad measures transfers in lockstep, blocks of 1468 bytes: TFTP_LOAD_CLIENTS at
 // once, each of TFTP_LOAD_FILE once, from TFTP_LOAD_SERVER: another server's address, or
-// empty for our own in a process of its own, which then serves the file of that path.
+// empty for our own in a process of its own, which serves the files of this machine.
 func TestLoad(t *testing.T) {
 	path := os.Getenv("TFTP_LOAD_FILE")
 	if path == "" {
