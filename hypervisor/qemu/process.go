@@ -34,7 +34,8 @@ type Process struct {
 }
 
 // Start makes the machine's process and returns when QEMU has answered on its
-// monitor: the firmware then runs, unless it is Paused. A machine that runs already is an error.
+// monitor: the firmware then runs, unless the machine is Paused. A machine that runs
+// already is an error.
 //
 // Errors: a *MissingError for a program or firmware file that is not installed;
 // what Validate says; and what QEMU printed when it ended at once.
