@@ -11,7 +11,7 @@ import (
 
 // chunkProblem is an error about one chunk on disk, with what to do.
 func chunkProblem(i int, c master.Chunk, problem string) error {
-	return fmt.Errorf("chunk %d (%s, at %d of the disk) %s: import or build the image again, that mends it", i, c.FrameSHA256, c.Offset, problem)
+	return fmt.Errorf("chunk %d (%s, at %d of the disk) %s: import or build the image again, that mends it", i, c.Name(), c.Offset, problem)
 }
 
 // places finds where a manifest's frames are, in which generation of the index. What is
@@ -36,8 +36,8 @@ func (s *Store) places(m *master.Manifest) (generation int, found []location, er
 func (x *packIndex) find(m *master.Manifest) ([]location, error) {
 	found := make([]location, len(m.Chunks))
 	for i, c := range m.Chunks {
-		p, ok := x.where[c.FrameSHA256]
-		if !ok || p.length != c.FileLength {
+		p, ok := x.where[c.Name()]
+		if !ok || p.length > c.MaxFrameBytes() {
 			return nil, chunkProblem(i, c, "is missing")
 		}
 		found[i] = p
@@ -68,17 +68,24 @@ func (s *Store) checkPacks(m *master.Manifest, found []location) error {
 	return nil
 }
 
-// readChunk returns a frame and checks its hash.
-func (d *Data) readChunk(i int) ([]byte, error) {
-	c := d.manifest.Chunks[i]
+// readFrame returns a chunk's frame, unchecked.
+func (d *Data) readFrame(i int) ([]byte, error) {
 	frame, err := d.store.readPlace(d.places[i])
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, chunkProblem(i, c, "is missing")
-	case err != nil:
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, chunkProblem(i, d.manifest.Chunks[i], "is missing")
+	}
+	return frame, err
+}
+
+// readChunk returns a frame and checks the hash of its bytes.
+func (d *Data) readChunk(i int) ([]byte, error) {
+	frame, err := d.readFrame(i)
+	if err != nil {
 		return nil, err
-	case master.DigestOf(frame) != c.FrameSHA256:
-		return nil, chunkProblem(i, c, "is damaged: its bytes have another SHA-256")
+	}
+	c := d.manifest.Chunks[i]
+	if _, err := c.Unpack(frame, c.Room()); err != nil {
+		return nil, chunkProblem(i, c, fmt.Sprintf("is damaged: %v", err))
 	}
 	return frame, nil
 }

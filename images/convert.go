@@ -27,7 +27,7 @@ func unpack(ctx context.Context, m *Master, raw string) error {
 	if err != nil {
 		return err
 	}
-	_, err = master.Apply(ctx, m.Manifest, m.Source(), target, master.ApplyOptions{})
+	_, err = m.Apply(ctx, target, master.ApplyOptions{})
 	return errors.Join(err, target.Close())
 }
 

@@ -2,7 +2,6 @@ package images
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,10 +23,22 @@ type Data struct {
 	runs       []run
 }
 
+// place makes the layout of the frames that were found.
+func (d *Data) place() (err error) {
+	lengths := make([]int64, len(d.places))
+	for i, p := range d.places {
+		lengths[i] = p.length
+	}
+	if d.layout, err = master.NewLayout(d.manifest, lengths); err == nil {
+		d.runs = newRuns(d.layout, d.places)
+	}
+	return err
+}
+
 // Size is the size of the data file.
 func (d *Data) Size() int64 { return d.layout.SizeBytes() }
 
-// ReadAt implements io.ReaderAt. The chunks' hashes are not checked: see [Master.Source].
+// ReadAt implements io.ReaderAt. The chunks' hashes are not checked.
 func (d *Data) ReadAt(p []byte, offset int64) (int, error) {
 	r := d.reader(offset)
 	n, err := io.ReadFull(r, p)
@@ -143,57 +154,4 @@ func (r *dataReader) sendTo(w io.Writer, n int64) (sent int64, err error) {
 		}
 	}
 	return sent, nil
-}
-
-// chunkSource is the data file as a [master.Source] that vouches for each whole frame.
-type chunkSource struct{ *Data }
-
-// ReadRange implements [master.Source]. A chunk that is missing or whose hash is wrong
-// is a [*master.PermanentError] when its bytes are read.
-func (s chunkSource) ReadRange(_ context.Context, offset, length int64) (io.ReadCloser, error) {
-	return &checkedReader{data: s.Data, at: offset, end: min(offset+length, s.Size())}, nil
-}
-
-// checkedReader reads whole frames and hands out no byte of a wrong one.
-type checkedReader struct {
-	data    *Data
-	at, end int64
-	rest    []byte
-}
-
-// Close implements io.Closer.
-func (r *checkedReader) Close() error { return nil }
-
-// Read implements io.Reader.
-func (r *checkedReader) Read(p []byte) (int, error) {
-	if len(r.rest) == 0 {
-		if r.at >= r.end {
-			return 0, io.EOF
-		}
-		if err := r.load(); err != nil {
-			return 0, &master.PermanentError{Err: err}
-		}
-	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
-	return n, nil
-}
-
-func (r *checkedReader) load() error {
-	part, ok := r.data.layout.At(r.at)
-	if !ok {
-		return io.ErrUnexpectedEOF
-	}
-	content := []byte(nil)
-	if part.Chunk < 0 {
-		content = r.data.layout.Computed(part)
-	} else {
-		var err error
-		if content, err = r.data.readChunk(part.Chunk); err != nil {
-			return err
-		}
-	}
-	r.rest = content[r.at-part.Offset : min(part.End(), r.end)-part.Offset]
-	r.at = min(part.End(), r.end)
-	return nil
 }

@@ -148,17 +148,12 @@ func exportRaw(ctx context.Context, m *Master, f *os.File, o ExportOptions) erro
 	if o.Progress != nil {
 		apply.Progress = func(p master.Progress) { o.Progress(p.DoneBytes, p.TotalBytes) }
 	}
-	_, err = master.Apply(ctx, m.Manifest, m.Source(), target, apply)
+	_, err = m.Apply(ctx, target, apply)
 	return errors.Join(err, target.Close())
 }
 
 func exportData(ctx context.Context, m *Master, f *os.File, o ExportOptions) error {
-	size := m.Data.Size()
-	r, err := m.Source().ReadRange(ctx, 0, size)
-	if err != nil {
-		return err
-	}
-	return errors.Join(copyCounted(ctx, f, r, size, o), r.Close())
+	return copyCounted(ctx, f, &checkedReader{data: m.Data}, m.Data.Size(), o)
 }
 
 // exportDerived copies a derived file, and checks that it is still what was made.

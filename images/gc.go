@@ -120,6 +120,10 @@ func (s *Store) recentOf(ctx context.Context, c inventory.Channel, count int) ([
 
 // weigh fills in what goes with the images that go.
 func (s *Store) weigh(ctx context.Context, decisions []Decision) error {
+	index, err := s.frameIndex()
+	if err != nil {
+		return fmt.Errorf("plan what to remove: %w", err)
+	}
 	holders := map[master.Digest]int{}
 	manifests := make([]frames, len(decisions))
 	for i := range decisions {
@@ -142,9 +146,9 @@ func (s *Store) weigh(ctx context.Context, decisions []Decision) error {
 		if d.Keep {
 			continue
 		}
-		for sum, size := range manifests[i] {
+		for sum := range manifests[i] {
 			if holders[sum]--; holders[sum] == 0 {
-				d.FreesBytes += size
+				d.FreesBytes += index.where[sum].length
 			}
 		}
 		for format := range convertOptions {

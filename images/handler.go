@@ -14,16 +14,25 @@ import (
 )
 
 // Handler serves /images/{digest}/manifest.json and /images/{digest}/data, with
-// ranges. Both never change, so they may be cached for ever. The data goes out of the
-// packs with sendfile(2) as long as no middleware hides the ResponseWriter's ReadFrom.
-// Who may read is the caller's matter; what [Store.Trust] refuses is not served.
+// ranges. The first never changes. In the second the disk never does, but its frames may be
+// made anew, and the file has another ETag then. The data goes out of the packs with
+// sendfile(2) as long as no middleware hides the ResponseWriter's ReadFrom. Who may read is
+// the caller's matter; what [Store.Trust] refuses is not served.
 func (s *Store) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /images/{digest}/manifest.json", func(w http.ResponseWriter, r *http.Request) {
-		s.serve(w, r, "application/json", func(m *Master) io.ReadSeeker { return bytes.NewReader(m.Document) })
+		s.serve(w, r, "application/json", func(m *Master) io.ReadSeeker {
+			w.Header().Set("ETag", `"`+m.digest.Hex()+`"`)
+			w.Header().Set("Cache-Control", "private, max-age=31536000, immutable")
+			return bytes.NewReader(m.Document)
+		})
 	})
 	mux.HandleFunc("GET /images/{digest}/data", func(w http.ResponseWriter, r *http.Request) {
-		s.serve(w, r, "application/zstd", func(m *Master) io.ReadSeeker { return m.Data.reader(0) })
+		s.serve(w, r, "application/zstd", func(m *Master) io.ReadSeeker {
+			w.Header().Set("ETag", `"`+m.digest.Hex()+"-"+m.Data.layout.Tag()+`"`)
+			w.Header().Set("Cache-Control", "private, no-cache")
+			return m.Data.reader(0)
+		})
 	})
 	return mux
 }
@@ -52,8 +61,6 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request, contentType string
 		defer c.Close()
 	}
 	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("ETag", `"`+digest.Hex()+`"`)
-	w.Header().Set("Cache-Control", "private, max-age=31536000, immutable")
 	http.ServeContent(partWriter{w}, r, "", time.Time{}, body)
 }
 
@@ -86,39 +93,44 @@ type served struct {
 
 // openServed is open, without reading what was read for the request before.
 func (s *Store) openServed(d master.Digest) (*Master, error) {
-	index, err := s.frameIndex()
-	if err != nil {
-		return nil, err
-	}
-	m, ok := s.recent(d)
-	if !ok || m.Data.generation != index.generation { // frames may have moved
-		m, err := s.open(d)
-		if err == nil {
-			s.keep(served{d, *m})
-		}
-		return m, err
-	}
 	lease, err := s.lease(d)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.trusted(d, m.Document); err != nil {
-		return nil, errors.Join(err, lease.Close())
+	m, err := s.recent(d) // under the lease: packs that it counts on stay
+	if err == nil && m == nil {
+		if m, err = s.load(d); err == nil {
+			err = s.complete(m)
+		}
+		if err == nil {
+			s.keep(served{d, *m})
+		}
+	}
+	if err == nil {
+		err = s.trusted(d, m.Document)
+	}
+	if err != nil {
+		return nil, errors.Join(err, lease.close())
 	}
 	m.lease = lease
-	return &m, nil
+	return m, nil
 }
 
-func (s *Store) recent(d master.Digest) (Master, bool) {
+// recent returns what was kept, unless frames may have moved since.
+func (s *Store) recent(d master.Digest) (*Master, error) {
+	index, err := s.frameIndex()
+	if err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, entry := range s.served {
-		if entry.digest == d {
+		if entry.digest == d && entry.master.Data.generation == index.generation {
 			s.served = append(append(s.served[:i:i], s.served[i+1:]...), entry)
-			return entry.master, true
+			return &entry.master, nil
 		}
 	}
-	return Master{}, false
+	return nil, nil
 }
 
 func (s *Store) keep(entry served) {

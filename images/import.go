@@ -67,8 +67,13 @@ func (s *Store) importStaged(ctx context.Context, st *staging, path string, o Im
 			return inventory.Image{}, errors.Join(err, src.close())
 		}
 	}
+	st.pack.plain = o.Later && src.stream == nil && st.hasRoom(src.sizeBytes)
 	manifest, err := pack(ctx, st, src, o)
 	if err := errors.Join(err, src.close()); err != nil {
+		return inventory.Image{}, err
+	}
+	stored, err := st.storedBytes(manifest)
+	if err != nil {
 		return inventory.Image{}, err
 	}
 	document, err := manifest.Document()
@@ -76,6 +81,7 @@ func (s *Store) importStaged(ctx context.Context, st *staging, path string, o Im
 		return inventory.Image{}, err
 	}
 	image := describe(manifest, master.DigestOf(document), o, s.now())
+	image.StoredBytes = stored
 	if o.SkipUnchanged {
 		same, err := s.FindContent(ctx, o.Name, image.ContentDigest)
 		if err == nil && sameTraits(same, image) {
@@ -93,10 +99,14 @@ func sameTraits(a, b inventory.Image) bool {
 	return slices.Equal(a.BootModes, b.BootModes) && a.FirstBoot == b.FirstBoot && a.GrowPartition == b.GrowPartition && a.LogicalSectorBytes == b.LogicalSectorBytes
 }
 
-// pack compresses the disk into the staging folder.
+// pack puts the disk into the staging folder.
 func pack(ctx context.Context, st *staging, src *source, o ImportOptions) (*master.Manifest, error) {
-	write := master.WriteOptions{Traits: o.Traits, Level: o.Level, MaxBytes: o.maxBytes(),
-		Progress: func(done, total int64) { o.report("compress", done, total) }}
+	step := "compress"
+	if st.pack.plain {
+		step = "store"
+	}
+	write := master.WriteOptions{Traits: o.Traits, Level: o.Level, Uncompressed: st.pack.plain, MaxBytes: o.maxBytes(), Have: st.have,
+		Progress: func(done, total int64) { o.report(step, done, total) }}
 	if src.stream == nil {
 		if src.sizeBytes > o.maxBytes() {
 			return nil, tooLarge(src.sizeBytes, o.maxBytes())
@@ -116,11 +126,7 @@ func pack(ctx context.Context, st *staging, src *source, o ImportOptions) (*mast
 	case err != nil:
 		return nil, err
 	}
-	disk, err := master.NewDisk(manifest, func(i int) ([]byte, error) { return st.frame(manifest.Chunks[i].FrameSHA256) })
-	if err != nil {
-		return nil, err
-	}
-	defer disk.Close()
+	disk := master.NewDisk(manifest, func(i int) ([]byte, error) { return st.frame(manifest.Chunks[i].Name()) })
 	return manifest, checkRaw(disk, manifest.LogicalBytes, o.Traits)
 }
 
@@ -132,7 +138,7 @@ func tooLarge(sizeBytes, limit int64) error {
 func describe(m *master.Manifest, digest master.Digest, o ImportOptions, now time.Time) inventory.Image {
 	image := inventory.Image{
 		Name: o.Name, Digest: digest.String(), Version: o.Version,
-		SizeBytes: m.LogicalBytes, StoredBytes: m.DataBytes, LogicalSectorBytes: m.SectorBytes,
+		SizeBytes: m.LogicalBytes, LogicalSectorBytes: m.SectorBytes,
 		FirstBoot: string(m.FirstBoot), GrowPartition: m.GrowPartition, Created: now.UTC().Truncate(time.Second),
 		ContentDigest: m.ContentDigest.String(), Origin: o.Origin, Builder: o.Builder,
 	}

@@ -89,7 +89,7 @@ func restore(t *testing.T, store *images.Store, digest string) []byte {
 		t.Fatal(err)
 	}
 	defer disk.Close()
-	if _, err := master.Apply(context.Background(), m.Manifest, m.Source(), disk, master.ApplyOptions{}); err != nil {
+	if _, err := m.Apply(context.Background(), disk, master.ApplyOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(path)

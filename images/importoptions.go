@@ -35,6 +35,10 @@ type ImportOptions struct {
 	Why      string
 	// Level is the zstd level, 0 for the default.
 	Level int
+	// Later leaves the compression to [Store.Compress], if there is room for the whole disk:
+	// the image is there sooner, and is used meanwhile as it is. A compressed raw disk,
+	// which is read as it is unpacked, is compressed at once.
+	Later bool
 	// Progress is called from one goroutine at a time; nil is allowed.
 	Progress func(ImportProgress)
 }
@@ -50,7 +54,8 @@ func (o ImportOptions) maxBytes() int64 {
 
 // ImportProgress counts what an import did in its step.
 type ImportProgress struct {
-	// Step is "check", "convert" or "compress".
+	// Step is "download", "check", "convert", "compress", or "store" for what is compressed
+	// later.
 	Step string
 	// DoneBytes of TotalBytes; TotalBytes is 0 when not known.
 	DoneBytes, TotalBytes int64

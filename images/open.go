@@ -1,13 +1,12 @@
 package images
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 
 	"ingot/images/master"
 	"ingot/inventory"
@@ -23,28 +22,36 @@ type Master struct {
 	Data *Data
 
 	digest master.Digest
-	lease  *os.File
+	lease  *lease
 }
 
 // Close ends the reading. What of a deleted image was kept for it goes.
 func (m *Master) Close() error {
-	if err := m.lease.Close(); err != nil {
+	if err := m.lease.close(); err != nil {
 		return err
 	}
 	return m.Data.store.release(m.digest)
 }
 
-// Source returns the data file as a source for [master.Apply]. It checks the hash of
-// each chunk: one that is damaged on disk is a [*master.PermanentError].
-func (m *Master) Source() master.Source { return chunkSource{m.Data} }
+// Apply writes the image to the target: see [master.Apply]. A chunk that is damaged on disk
+// is an error that says what to do.
+func (m *Master) Apply(ctx context.Context, target master.Target, o master.ApplyOptions) (master.Progress, error) {
+	p, err := master.Apply(ctx, m.Manifest, frameSource{m.Data}, target, o)
+	var wrong *master.ChunkError
+	if errors.As(err, &wrong) {
+		err = chunkProblem(wrong.Index, m.Manifest.Chunks[wrong.Index], "is damaged: "+wrong.Reason)
+	}
+	return p, err
+}
 
-// Frame returns the bytes of chunk i as they are stored, and checks their hash.
+// Layout places the frames in the data file.
+func (m *Master) Layout() *master.Layout { return m.Data.layout }
+
+// Frame returns the frame of chunk i as it is stored, and checks the hash of its bytes.
 func (m *Master) Frame(i int) ([]byte, error) { return m.Data.readChunk(i) }
 
-// Disk reads the raw disk without unpacking it whole. Close it before the master.
-func (m *Master) Disk() (*master.Disk, error) {
-	return master.NewDisk(m.Manifest, m.Data.readChunk)
-}
+// Disk reads the raw disk without unpacking it whole, until the master is closed.
+func (m *Master) Disk() *master.Disk { return master.NewDisk(m.Manifest, m.Data.readFrame) }
 
 // Open opens an image by its full digest. It errors with inventory.ErrNotFound
 // when it is not there, with inventory.ErrDenied when [Store.Trust] refuses it, and when
@@ -75,7 +82,7 @@ func (s *Store) open(d master.Digest) (*Master, error) {
 		err = errors.Join(s.trusted(d, m.Document), s.complete(m))
 	}
 	if err != nil {
-		return nil, errors.Join(err, lease.Close())
+		return nil, errors.Join(err, lease.close())
 	}
 	m.lease = lease
 	return m, nil
@@ -91,11 +98,7 @@ func (s *Store) load(d master.Digest) (*Master, error) {
 	if err != nil {
 		return nil, err
 	}
-	layout, err := master.NewLayout(manifest)
-	if err != nil {
-		return nil, err
-	}
-	return &Master{Manifest: manifest, Document: document, Data: &Data{store: s, manifest: manifest, layout: layout}, digest: d}, nil
+	return &Master{Manifest: manifest, Document: document, Data: &Data{store: s, manifest: manifest}, digest: d}, nil
 }
 
 // complete finds where an image's chunks are, and what of them is missing.
@@ -103,39 +106,12 @@ func (s *Store) complete(m *Master) error {
 	generation, found, err := s.places(m.Manifest)
 	if err == nil {
 		m.Data.generation, m.Data.places = generation, found
-		m.Data.runs = newRuns(m.Data.layout, found)
-		return nil
+		return m.Data.place()
 	}
 	if _, statErr := os.Stat(filepath.Join(s.blob(m.digest), oldDataName)); statErr == nil {
 		return fmt.Errorf("it is still in the old layout, and could not be converted when the store was opened: see the server's log, and start it again: %w", errors.Join(s.upgradeError(m.digest), err))
 	}
 	return err
-}
-
-// lease marks an image as being read, for all processes: flock(2) on its manifest. It is
-// fs.ErrNotExist when the image is not there or on its way out.
-func (s *Store) lease(d master.Digest) (*os.File, error) {
-	path := filepath.Join(s.blob(d), manifestName)
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = fs.ErrNotExist
-		}
-		return nil, errors.Join(err, f.Close())
-	}
-	// It may have been deleted before the lock.
-	here, err := f.Stat()
-	there, statErr := os.Stat(path)
-	if err = errors.Join(err, statErr); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	if !os.SameFile(here, there) {
-		return nil, errors.Join(fs.ErrNotExist, f.Close())
-	}
-	return f, nil
 }
 
 // trusted asks [Store.Trust].

@@ -53,41 +53,57 @@ func (s *Store) mendIndex(path string) string {
 		return fmt.Sprintf("its pack can't be opened: %v", err)
 	}
 	defer f.Close()
-	var entries []packEntry
+	var c packContent
 	info, err := f.Stat()
 	if err == nil {
-		entries, err = findFrames(f, info.Size())
+		c, err = findFrames(f, info.Size(), s.oldNames())
 	}
 	if err == nil {
-		err = replaceIndex(path, entries)
+		err = replaceIndex(path, c)
 	}
 	if err != nil {
 		return fmt.Sprintf("it can't be made anew: %v", err)
 	}
-	return fmt.Sprintf("made anew from its pack, where %d frames are whole", len(entries))
+	return fmt.Sprintf("made anew from its pack, where %d frames are whole", len(c.entries))
+}
+
+// oldNames are the names of frames that images have from when a frame was named by its own
+// bytes. An image whose manifest can't be read has none: it can't be used either.
+func (s *Store) oldNames() frames {
+	old := frames{}
+	paths, err := filepath.Glob(filepath.Join(s.blobs(), "*", manifestName))
+	if err != nil {
+		return old
+	}
+	for _, path := range paths {
+		if m, err := readManifest(path); err == nil && m.Version == 1 {
+			old.add(m)
+		}
+	}
+	return old
 }
 
 // findFrames finds the frames of a pack by its data alone. They lie one behind the other,
 // and zeros are where some were taken out, or frames that nothing has any more where the
-// file system takes nothing out. A frame's name is the SHA-256 of its bytes, so that what
-// is found wrongly has a name that no image asks for. Each one is decoded: what is damaged
-// is passed over, and the search goes on behind its first byte. size is about how much
-// there is to read.
-func findFrames(r io.Reader, size int64) (entries []packEntry, err error) {
+// file system takes nothing out. A frame's name is the SHA-256 of what is in it, or of its
+// own bytes where that is an old name, so that what is found wrongly has a name that no
+// image asks for. Each one is decoded: what is damaged is passed over, and the search goes
+// on behind its first byte. size is about how much there is to read.
+func findFrames(r io.Reader, size int64, old frames) (c packContent, err error) {
 	in := bufio.NewReaderSize(r, int(min(2*maxFrameBytes, size+nearBytes)))
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(master.MaxChunkBytes))
 	if err != nil {
-		return nil, err
+		return c, err
 	}
 	defer dec.Close()
-	var plain []byte
+	var raw []byte
 	for at := int64(0); ; {
 		near, err := in.Peek(nearBytes)
 		if len(near) == 0 {
 			if errors.Is(err, io.EOF) {
-				return entries, nil
+				return c, nil
 			}
-			return nil, err
+			return c, err
 		}
 		if skip := toMagic(near); skip > 0 {
 			at += int64(skip)
@@ -96,15 +112,20 @@ func findFrames(r io.Reader, size int64) (entries []packEntry, err error) {
 		}
 		frame, err := peekFrame(in)
 		if err != nil {
-			return nil, err
+			return c, err
 		}
 		if frame != nil {
-			if plain, err = dec.DecodeAll(frame, plain[:0]); err != nil {
+			if raw, err = dec.DecodeAll(frame, raw[:0]); err != nil {
 				frame = nil
 			}
 		}
 		if frame != nil {
-			entries = append(entries, packEntry{master.DigestOf(frame), at, int64(len(frame))})
+			name := master.DigestOf(frame)
+			if _, ok := old[name]; !ok {
+				name = master.DigestOf(raw)
+			}
+			c.plain = master.IsRawFrame(frame)
+			c.entries = append(c.entries, packEntry{name, at, int64(len(frame))})
 		}
 		step := max(1, len(frame))
 		at += int64(step)

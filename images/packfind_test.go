@@ -136,7 +136,7 @@ func TestDamagedPackAndIndex(t *testing.T) {
 func TestIndexOfNewerVersion(t *testing.T) {
 	dir, digest, _ := thinned(t)
 	index := filepath.Join(dir, "packs", "00000001.index")
-	newer := []byte("INGOTPK2 and what else there is")
+	newer := []byte("INGOTPK9 and what else there is")
 	if err := os.WriteFile(index, newer, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ const settleTime = 2 * time.Second
 type storedPack struct {
 	changed time.Time
 	bytes   int64
-	entries []packEntry
+	packContent
 }
 
 func (p storedPack) same(other storedPack) bool {
@@ -134,8 +134,8 @@ func (x *packIndex) read(name string, before *packIndex) error {
 	}
 	p := storedPack{changed: info.ModTime(), bytes: info.Size()}
 	if old, ok := before.packs[number]; ok && old.same(p) {
-		p.entries = old.entries
-	} else if p.entries, err = readIndex(name); errors.Is(err, fs.ErrNotExist) {
+		p.packContent = old.packContent
+	} else if p.packContent, err = readIndex(name); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil {
 		return err

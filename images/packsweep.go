@@ -13,15 +13,27 @@ import (
 )
 
 // importsLock is locked shared by each import while it runs, because it counts on frames
-// that no image may have, and alone by who removes frames.
-const importsLock = "imports.lock"
+// that no image may have, and alone by who removes frames. readersLock is locked shared by
+// each reader of an image, and alone, for a moment, by who removes a pack whose frames are
+// elsewhere. compressLock is locked by who compresses.
+const (
+	importsLock  = "imports.lock"
+	readersLock  = "readers.lock"
+	compressLock = "compress.lock"
+)
 
-func (s *Store) flockImports(how int) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(s.dir, importsLock), os.O_RDWR|os.O_CREATE, 0o644)
+// flock locks a file of the store until it is closed (flock(2)).
+func (s *Store) flock(name string, how int) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(s.dir, name), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB); err != nil {
+	for {
+		if err = unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
@@ -31,7 +43,7 @@ func (s *Store) flockImports(how int) (*os.File, error) {
 // returns how many went; none while an import runs, whose end removes them. Called under
 // the lock.
 func (s *Store) removeFrames(ctx context.Context, used func() (frames, error)) (freed int64, done bool, err error) {
-	lock, err := s.flockImports(unix.LOCK_EX)
+	lock, err := s.flock(importsLock, unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return 0, false, nil
 	}
@@ -80,7 +92,7 @@ func (s *Store) thinPack(index *packIndex, number int, keep frames) (freed int64
 		}
 		return freed, errors.Join(os.Remove(data), syncDir(s.packs()))
 	}
-	if err := replaceIndex(path, live); err != nil {
+	if err := replaceIndex(path, packContent{live, index.packs[number].plain}); err != nil {
 		return 0, err
 	}
 	return freed, punch(data, live)
@@ -114,21 +126,44 @@ func punch(path string, live []packEntry) error {
 	return nil
 }
 
-// sweepPacks removes what a keeping that was cut short left. Called under the lock.
-func (s *Store) sweepPacks() error {
+// sweepPacks removes the packs that have no index: of a keeping that was cut short, or of
+// frames that are in another pack by now. While an image is read or an import runs they
+// stay. Called under the lock.
+func (s *Store) sweepPacks() (err error) {
+	left, err := s.leftPacks()
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	for _, name := range []string{importsLock, readersLock} {
+		lock, lockErr := s.flock(name, unix.LOCK_EX|unix.LOCK_NB)
+		if errors.Is(lockErr, unix.EWOULDBLOCK) {
+			return nil
+		}
+		if lockErr != nil {
+			return lockErr
+		}
+		defer func() { err = errors.Join(err, lock.Close()) }()
+	}
+	for _, path := range left {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) leftPacks() (left []string, err error) {
 	entries, err := os.ReadDir(s.packs())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, e := range entries {
 		path := filepath.Join(s.packs(), e.Name())
 		stem, isData := strings.CutSuffix(path, packDataSuffix)
 		_, statErr := os.Stat(stem + packIndexSuffix)
 		if isData && errors.Is(statErr, fs.ErrNotExist) || strings.HasSuffix(path, ".new") {
-			if err := os.Remove(path); err != nil {
-				return err
-			}
+			left = append(left, path)
 		}
 	}
-	return nil
+	return left, nil
 }

@@ -20,13 +20,24 @@ type packWriter struct {
 	bytes   int64
 	// flushed is how much the kernel was told to write to the disk.
 	flushed int64
-	// mends are frames that another pack has damaged.
-	mends []master.Digest
+	// plain says that the frames hold the bytes as they are.
+	plain bool
+	// replaced are frames that another pack has, damaged or not compressed.
+	replaced []master.Digest
 }
 
 func (w *packWriter) has(sum master.Digest) bool {
 	_, ok := w.where[sum]
 	return ok
+}
+
+// place is where a frame lies in the pack.
+func (w *packWriter) place(sum master.Digest) (location, bool) {
+	i, ok := w.where[sum]
+	if !ok {
+		return location{}, false
+	}
+	return location{offset: w.entries[i].offset, length: w.entries[i].length}, true
 }
 
 // flushBytes is how much is gathered before the disk is set to work, so that sync has

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 
@@ -24,8 +23,8 @@ type Incoming struct {
 	Frame func(ctx context.Context, c master.Chunk) ([]byte, error)
 	// AtOnce is how many chunks are asked for at a time.
 	AtOnce int
-	// Progress is told of the bytes that are here, from one goroutine at a time; nil is
-	// allowed.
+	// Progress is told of the bytes of the disk that are here, from one goroutine at a time;
+	// nil is allowed.
 	Progress func(done, total int64)
 }
 
@@ -75,6 +74,9 @@ func (s *Store) receive(ctx context.Context, m *master.Manifest, image inventory
 		}
 		return image, errors.Join(err, st.keepForNextTry())
 	}
+	if image.StoredBytes, err = st.storedBytes(m); err != nil {
+		return image, err
+	}
 	return s.publish(ctx, st, image, in.Manifest, ImportOptions{})
 }
 
@@ -88,8 +90,9 @@ func (st *staging) keepForNextTry() error {
 
 // arrival is a chunk on its way.
 type arrival struct {
-	sum   master.Digest
-	frame []byte
+	name  master.Digest
+	bytes int64  // for the progress
+	frame []byte // nil when the store has it
 	done  chan struct{}
 }
 
@@ -107,21 +110,21 @@ func (st *staging) receiveFrames(ctx context.Context, m *master.Manifest, in Inc
 }
 
 // counter is to be told of each chunk that came.
-func (in Incoming) counter(m *master.Manifest) func(bytes int) {
+func (in Incoming) counter(m *master.Manifest) func(bytes int64) {
 	if in.Progress == nil {
-		return func(int) {}
+		return func(int64) {}
 	}
 	var done, total int64
 	seen := map[master.Digest]bool{}
 	for _, c := range m.Chunks {
-		if !seen[c.FrameSHA256] {
-			seen[c.FrameSHA256] = true
-			total += c.FileLength
+		if !seen[c.Name()] {
+			seen[c.Name()] = true
+			total += c.Length
 		}
 	}
 	in.Progress(0, total)
-	return func(bytes int) {
-		done += int64(bytes)
+	return func(bytes int64) {
+		done += bytes
 		in.Progress(done, total)
 	}
 }
@@ -132,18 +135,18 @@ func (st *staging) order(ctx context.Context, m *master.Manifest, in Incoming, a
 	group.SetLimit(max(in.AtOnce, 1))
 	seen := map[master.Digest]bool{}
 	for i, c := range m.Chunks {
-		if seen[c.FrameSHA256] {
+		if seen[c.Name()] {
 			continue
 		}
-		seen[c.FrameSHA256] = true
-		a := &arrival{sum: c.FrameSHA256, done: make(chan struct{})}
+		seen[c.Name()] = true
+		a := &arrival{name: c.Name(), bytes: c.Length, done: make(chan struct{})}
 		select {
 		case arrivals <- a:
 		case <-ctx.Done():
 			return group.Wait()
 		}
 		group.Go(func() (err error) {
-			if a.frame, err = st.local(c); err == nil && a.frame == nil {
+			if p, ok := st.index.where[c.Name()]; !ok || !st.whole(p, c) {
 				a.frame, err = in.frame(ctx, i, c)
 			}
 			if err == nil {
@@ -155,7 +158,7 @@ func (st *staging) order(ctx context.Context, m *master.Manifest, in Incoming, a
 	return group.Wait()
 }
 
-func (st *staging) putInOrder(ctx context.Context, arrivals <-chan *arrival, came func(bytes int)) error {
+func (st *staging) putInOrder(ctx context.Context, arrivals <-chan *arrival, came func(bytes int64)) error {
 	for a := range arrivals {
 		select {
 		case <-a.done:
@@ -166,25 +169,14 @@ func (st *staging) putInOrder(ctx context.Context, arrivals <-chan *arrival, cam
 		default:
 			return ctx.Err()
 		}
-		if err := st.put(a.sum, a.frame); err != nil {
-			return err
+		if a.frame != nil {
+			if err := st.put(a.name, a.frame); err != nil {
+				return err
+			}
 		}
-		came(len(a.frame))
+		came(a.bytes)
 	}
 	return nil
-}
-
-// local is the store's own chunk, nil when it is not there or damaged.
-func (st *staging) local(c master.Chunk) ([]byte, error) {
-	p, ok := st.index.where[c.FrameSHA256]
-	if !ok {
-		return nil, nil
-	}
-	frame, err := st.store.readPlace(p)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.EOF) || err == nil && master.DigestOf(frame) != c.FrameSHA256 {
-		return nil, nil
-	}
-	return frame, err
 }
 
 func (in Incoming) frame(ctx context.Context, i int, c master.Chunk) ([]byte, error) {
@@ -193,23 +185,25 @@ func (in Incoming) frame(ctx context.Context, i int, c master.Chunk) ([]byte, er
 	}
 	frame, err := in.Frame(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("chunk %d (%s): %w", i, c.FrameSHA256, err)
+		return nil, fmt.Errorf("chunk %d (%s): %w", i, c.Name(), err)
 	}
-	if master.DigestOf(frame) != c.FrameSHA256 {
-		return nil, &DamagedChunkError{Index: i, Chunk: c}
+	if _, err := c.Unpack(frame, c.Room()); err != nil {
+		return nil, &DamagedChunkError{i, c, err}
 	}
 	return frame, nil
 }
 
-// DamagedChunkError is a chunk whose bytes have another hash than its name says. It is
-// an inventory.ErrInvalid.
+// DamagedChunkError is a chunk with other bytes than the manifest says. It is an
+// inventory.ErrInvalid.
 type DamagedChunkError struct {
 	Index int
 	Chunk master.Chunk
+	// Problem is what is wrong with it.
+	Problem error
 }
 
 func (e *DamagedChunkError) Error() string {
-	return fmt.Sprintf("chunk %d (%s) is damaged: its bytes have another SHA-256", e.Index, e.Chunk.FrameSHA256)
+	return fmt.Sprintf("chunk %d (%s) is damaged: %v", e.Index, e.Chunk.Name(), e.Problem)
 }
 
 // Unwrap returns the class.
@@ -229,7 +223,7 @@ func parseIncoming(document []byte, m *master.Manifest, d master.Digest) (invent
 	if image.ContentDigest == "" {
 		image.ContentDigest = want.ContentDigest
 	}
-	if image.Digest != want.Digest || image.ContentDigest != want.ContentDigest || image.SizeBytes != want.SizeBytes || image.StoredBytes != want.StoredBytes || !sameTraits(image, want) {
+	if image.Digest != want.Digest || image.ContentDigest != want.ContentDigest || image.SizeBytes != want.SizeBytes || !sameTraits(image, want) {
 		return image, inventory.Invalid("%s says something else than the manifest", imageName)
 	}
 	return image, nil

@@ -40,7 +40,7 @@ func outgoing(t *testing.T, from *images.Store, digest string) images.Incoming {
 	}
 	return images.Incoming{Manifest: m.Document, Image: document, AtOnce: 4, Frame: func(_ context.Context, c master.Chunk) ([]byte, error) {
 		for i, other := range m.Manifest.Chunks {
-			if other.FrameSHA256 == c.FrameSHA256 {
+			if other.SHA256 == c.SHA256 {
 				return m.Frame(i)
 			}
 		}
@@ -60,8 +60,8 @@ func TestReceive(t *testing.T) {
 	var said [][2]int64
 	in.Progress = func(done, total int64) { said = append(said, [2]int64{done, total}) }
 	got, err := to.Receive(t.Context(), image.Digest, in)
-	if total := said[0][1]; len(said) < 3 || said[0][0] != 0 || said[len(said)-1] != [2]int64{total, total} || total <= 1<<20 || total > image.StoredBytes {
-		t.Errorf("progress %v of an image with %d bytes", said, image.StoredBytes)
+	if total := said[0][1]; len(said) < 3 || said[0][0] != 0 || said[len(said)-1] != [2]int64{total, total} || total <= 1<<20 || total > image.SizeBytes {
+		t.Errorf("progress %v of an image with %d bytes", said, image.SizeBytes)
 	}
 	if d := cmp.Diff(image, got); d != "" || err != nil {
 		t.Errorf("received (-want +got): %v\n%s", err, d)
@@ -139,7 +139,7 @@ func TestReceiveWrong(t *testing.T) {
 				data[len(data)-1] ^= 1
 				return data, err
 			}
-		}, "is damaged: its bytes have another SHA-256"},
+		}, "is damaged: it is no zstd frame"},
 		"short chunk": {func(in *images.Incoming) {
 			in.Frame = func(context.Context, master.Chunk) ([]byte, error) { return nil, nil }
 		}, "is damaged"},

@@ -64,6 +64,19 @@ func (r *room) take(bytes int64) error {
 	return nil
 }
 
+// hasRoom reports whether bytes fit in, whatever can be said of their file system and of
+// the quota before.
+func (st *staging) hasRoom(bytes int64) bool {
+	if r := st.room; r != nil && r.quota > 0 && r.left < bytes {
+		return false
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(st.store.dir, &fs); err != nil {
+		return false
+	}
+	return fs.Bavail*uint64(fs.Bsize) > uint64(bytes)+reserveOf(fs)
+}
+
 // evict removes derived files, those unused for longest first, until want bytes are free.
 func (s *Store) evict(want int64) (freed int64, err error) {
 	folders, err := os.ReadDir(s.allDerived())

@@ -1,7 +1,6 @@
 package images
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +43,7 @@ func (s *Store) newStaging(ctx context.Context, room *room) (*staging, error) {
 // waitImports waits until nobody removes frames.
 func (st *staging) waitImports(ctx context.Context) (err error) {
 	for wait := time.Millisecond; ; wait = min(2*wait, lockWait) {
-		st.imports, err = st.store.flockImports(unix.LOCK_SH)
+		st.imports, err = st.store.flock(importsLock, unix.LOCK_SH|unix.LOCK_NB)
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return err
 		}
@@ -100,24 +99,51 @@ func (st *staging) discard() error {
 
 func (st *staging) path(name string) string { return filepath.Join(st.dir, name) }
 
-// put is a [master.Put]: it keeps a frame that the store lacks, or has damaged. Nothing it
-// writes is on stable storage before [staging.sync].
+// have is whether the store has the bytes, which hash to sum: see [master.WriteOptions].
+func (st *staging) have(sum master.Digest, rawBytes int64) bool {
+	p, there := st.index.where[sum]
+	return there && st.whole(p, master.Chunk{Length: rawBytes, SHA256: sum})
+}
+
+// whole reads the frame of a chunk, and compares the hash of what is in it.
+func (st *staging) whole(p location, c master.Chunk) bool {
+	frame, err := st.store.readPlace(p)
+	if err != nil {
+		return false
+	}
+	_, err = c.Unpack(frame, c.Room())
+	return err == nil
+}
+
+// put is a [master.Put]: it keeps a frame that the store lacks, or that takes the place of
+// the one that it has. Nothing it writes is on stable storage before [staging.sync].
 func (st *staging) put(sum master.Digest, frame []byte) error {
 	if st.pack.has(sum) {
 		return nil
 	}
-	p, there := st.index.where[sum]
-	if there {
-		have, err := st.store.readPlace(p)
-		if err == nil && bytes.Equal(have, frame) {
-			return nil
-		}
-		st.pack.mends = append(st.pack.mends, sum)
+	if _, there := st.index.where[sum]; there {
+		st.pack.replaced = append(st.pack.replaced, sum)
 	}
 	if err := st.room.take(int64(len(frame))); err != nil {
 		return err
 	}
 	return st.pack.add(sum, frame)
+}
+
+// storedBytes is the size of the data file of an image that is staged.
+func (st *staging) storedBytes(m *master.Manifest) (int64, error) {
+	d := Data{manifest: m, places: make([]location, len(m.Chunks))}
+	for i, c := range m.Chunks {
+		if p, ok := st.pack.place(c.Name()); ok {
+			d.places[i] = p
+		} else {
+			d.places[i] = st.index.where[c.Name()]
+		}
+	}
+	if err := d.place(); err != nil {
+		return 0, err
+	}
+	return d.Size(), nil
 }
 
 // frame reads a frame of the image.
@@ -163,36 +189,44 @@ func (st *staging) keepPack() error {
 	if err := os.Rename(st.pack.path, data); err != nil {
 		return err
 	}
-	if err := replaceIndex(index, st.pack.entries); err != nil {
+	if err := replaceIndex(index, packContent{st.pack.entries, st.pack.plain}); err != nil {
 		return err
 	}
-	return st.mend(number)
+	return st.replace(number)
 }
 
-// mend takes damaged frames out of the older packs' indexes.
-func (st *staging) mend(number int) error {
-	if len(st.pack.mends) == 0 {
+// replace takes out of the other packs' indexes what is in this one. The data of one that
+// has nothing left stays for its readers: see [Store.sweepPacks].
+func (st *staging) replace(number int) error {
+	if len(st.pack.replaced) == 0 {
 		return nil
 	}
 	index, err := st.store.reloadIndex()
 	if err != nil {
 		return err
 	}
-	bad := frames{}
-	for _, sum := range st.pack.mends {
-		bad[sum] = 0
+	gone := frames{}
+	for _, sum := range st.pack.replaced {
+		gone[sum] = struct{}{}
 	}
 	for _, old := range index.numbers() {
-		var left []packEntry
-		for _, e := range index.packs[old].entries {
-			if _, mended := bad[e.sum]; !mended {
-				left = append(left, e)
+		content := index.packs[old].packContent
+		left := packContent{plain: content.plain}
+		for _, e := range content.entries {
+			if _, ok := gone[e.sum]; !ok {
+				left.entries = append(left.entries, e)
 			}
 		}
-		if old == number || len(left) == len(index.packs[old].entries) {
+		if old == number || len(left.entries) == len(content.entries) {
 			continue
 		}
-		if err := replaceIndex(st.store.packFile(old, packIndexSuffix), left); err != nil {
+		path := st.store.packFile(old, packIndexSuffix)
+		if len(left.entries) > 0 {
+			err = replaceIndex(path, left)
+		} else {
+			err = errors.Join(os.Remove(path), syncDir(st.store.packs()))
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -103,12 +103,12 @@ func (s *Store) release(d master.Digest) error {
 	})
 }
 
-// frames are the chunks of some images, with their sizes.
-type frames map[master.Digest]int64
+// frames are the names of the chunks of some images.
+type frames map[master.Digest]struct{}
 
 func (f frames) add(m *master.Manifest) {
 	for _, c := range m.Chunks {
-		f[c.FrameSHA256] = c.FileLength
+		f[c.Name()] = struct{}{}
 	}
 }
 

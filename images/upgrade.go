@@ -2,7 +2,6 @@ package images
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +9,7 @@ import (
 	"path/filepath"
 
 	"ingot/images/master"
+	"ingot/inventory"
 )
 
 // oldDataName is the file that held all frames of an image before chunks were shared.
@@ -93,7 +93,7 @@ func stageFrames(ctx context.Context, st *staging, m *master.Manifest, data *os.
 		if master.DigestOf(frame) != c.FrameSHA256 {
 			return fmt.Errorf("chunk %d, at %d of the data file, is damaged", i, c.FileOffset)
 		}
-		if err := st.put(c.FrameSHA256, frame); err != nil {
+		if err := st.put(c.Name(), frame); err != nil {
 			return err
 		}
 	}
@@ -102,19 +102,5 @@ func stageFrames(ctx context.Context, st *staging, m *master.Manifest, data *os.
 
 // fillContent adds to an image's document what older versions did not write.
 func fillContent(dir string, m *master.Manifest) error {
-	image, err := readImage(dir)
-	if err != nil || image.ContentDigest != "" {
-		return err
-	}
-	image.Tests, image.Signers = nil, nil
-	image.ContentDigest = m.ContentDigest.String()
-	document, err := json.MarshalIndent(image, "", " ")
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(dir, imageName)
-	if err := writeSynced(path+".new", document); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return changeImage(dir, func(image *inventory.Image) { image.ContentDigest = m.ContentDigest.String() })
 }

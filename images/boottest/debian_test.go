@@ -60,7 +60,7 @@ func debianImage(t *testing.T) (inventory.Image, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := master.Apply(t.Context(), m.Manifest, m.Source(), disk, master.ApplyOptions{}); err != nil {
+	if _, err := m.Apply(t.Context(), disk, master.ApplyOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(disk.Sync(), disk.Close()); err != nil {

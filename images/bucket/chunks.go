@@ -12,28 +12,36 @@ import (
 	"ingot/inventory"
 )
 
-// pushChunks puts the chunks that the bucket lacks or has with another length.
+// pushChunks puts the chunks that the bucket lacks, or has with a length that none can have.
 func (s *Share) pushChunks(ctx context.Context, m *images.Master) error {
 	have, err := s.listChunks(ctx)
 	if err != nil {
 		return err
 	}
+	compressor, err := master.NewCompressor(0)
+	if err != nil {
+		return err
+	}
+	defer compressor.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for i, c := range m.Manifest.Chunks {
-		if o, ok := have[c.FrameSHA256]; ok && o.sizeBytes == c.FileLength {
+		if o, ok := have[c.Name()]; ok && o.sizeBytes > 0 && o.sizeBytes <= c.MaxFrameBytes() {
 			continue
 		}
-		have[c.FrameSHA256] = object{sizeBytes: c.FileLength}
+		have[c.Name()] = object{sizeBytes: c.Length}
 		if ctx.Err() != nil {
 			break
 		}
 		group.Go(func() error {
 			frame, err := m.Frame(i)
+			if err == nil && master.IsRawFrame(frame) { // the store has not come to it yet
+				frame, err = compressor.Compress(c.SHA256, frame)
+			}
 			if err != nil {
 				return err
 			}
-			return s.putChunk(ctx, c.FrameSHA256, frame)
+			return s.putChunk(ctx, c.Name(), frame)
 		})
 	}
 	return group.Wait()
@@ -62,10 +70,10 @@ func (s *Share) listChunks(ctx context.Context) (map[master.Digest]object, error
 }
 
 func (s *Share) getChunk(ctx context.Context, c master.Chunk) ([]byte, error) {
-	frame, _, err := s.objects.get(ctx, chunkKey(c.FrameSHA256), c.FileLength)
+	frame, _, err := s.objects.get(ctx, chunkKey(c.Name()), c.MaxFrameBytes())
 	if err != nil {
 		if errors.Is(err, inventory.ErrInvalid) || errors.Is(err, inventory.ErrNotFound) {
-			err = errors.Join(err, s.complain(ctx, c.FrameSHA256))
+			err = errors.Join(err, s.complain(ctx, c.Name()))
 		}
 		return nil, err
 	}

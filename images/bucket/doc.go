@@ -6,7 +6,7 @@
 // store has to the bucket and what the channels in the bucket point to from it. Below the
 // prefix:
 //
-//	chunks/sha256/AB/HEX             as in the store's folder
+//	chunks/sha256/AB/HEX             the zstd frame of a chunk, by the name that it has in a store
 //	blobs/sha256/HEX/manifest.json   the first object of an image that is put there
 //	blobs/sha256/HEX/files/NAME, tests/ID/NAME, signatures/KEY.minisig
 //	blobs/sha256/HEX/image.json      the last one: with it the image is there

@@ -64,7 +64,7 @@ func (s *Share) receive(ctx context.Context, d master.Digest, progress func(done
 	image, err := s.Store.Receive(ctx, d.String(), images.Incoming{Manifest: manifest, Image: document, Frame: s.getChunk, AtOnce: atOnce, Progress: progress})
 	var damaged *images.DamagedChunkError
 	if errors.As(err, &damaged) {
-		err = errors.Join(err, s.complain(ctx, damaged.Chunk.FrameSHA256))
+		err = errors.Join(err, s.complain(ctx, damaged.Chunk.Name()))
 	}
 	return image, err
 }

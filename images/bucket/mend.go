@@ -56,7 +56,7 @@ func (s *Share) mendFrom(ctx context.Context, digest string, wanted map[master.D
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	for i, c := range m.Manifest.Chunks {
-		key, ok := wanted[c.FrameSHA256]
+		key, ok := wanted[c.Name()]
 		if !ok {
 			continue
 		}
@@ -64,11 +64,11 @@ func (s *Share) mendFrom(ctx context.Context, digest string, wanted map[master.D
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(s.putChunk(ctx, c.FrameSHA256, frame), s.objects.remove(ctx, key)); err != nil {
+		if err := errors.Join(s.putChunk(ctx, c.Name(), frame), s.objects.remove(ctx, key)); err != nil {
 			return err
 		}
-		delete(wanted, c.FrameSHA256)
-		s.Log.Warn("a damaged chunk in the bucket was put anew", "chunk", c.FrameSHA256.String(), "image", digest)
+		delete(wanted, c.Name())
+		s.Log.Warn("a damaged chunk in the bucket was put anew", "chunk", c.Name().String(), "image", digest)
 	}
 	return nil
 }

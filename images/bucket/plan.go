@@ -71,8 +71,7 @@ func (s *Share) survey(ctx context.Context) (*survey, error) {
 	slices.SortFunc(p.decisions, func(a, b images.Decision) int {
 		return cmp.Or(strings.Compare(a.Image.Name, b.Image.Name), b.Image.Created.Compare(a.Image.Created), strings.Compare(a.Image.Digest, b.Image.Digest))
 	})
-	p.weigh()
-	return p, nil
+	return p, s.weigh(ctx, p)
 }
 
 func maxTime(a, b time.Time) time.Time {
@@ -134,7 +133,14 @@ func (s *Share) manifest(ctx context.Context, d master.Digest) (*master.Manifest
 }
 
 // weigh fills in what goes with the images that go: chunks that nothing has that stays.
-func (p *survey) weigh() {
+func (s *Share) weigh(ctx context.Context, p *survey) error {
+	if !slices.ContainsFunc(p.decisions, func(d images.Decision) bool { return !d.Keep }) {
+		return nil
+	}
+	chunks, err := s.listChunks(ctx)
+	if err != nil {
+		return err
+	}
 	holders := map[master.Digest]int{}
 	for _, m := range p.manifests {
 		for sum := range frames(m) {
@@ -150,21 +156,22 @@ func (p *survey) weigh() {
 		if err != nil {
 			continue
 		}
-		for sum, size := range frames(p.manifests[d]) {
+		for sum := range frames(p.manifests[d]) {
 			if holders[sum]--; holders[sum] == 0 {
-				decision.FreesBytes += size
+				decision.FreesBytes += chunks[sum].sizeBytes
 			}
 		}
 		decision.Why = fmt.Sprintf("no channel points to it and no server has it: %s free", inventory.FormatBytes(decision.FreesBytes))
 	}
+	return nil
 }
 
-// frames are a manifest's chunks with their sizes; nil has none.
-func frames(m *master.Manifest) map[master.Digest]int64 {
-	all := map[master.Digest]int64{}
+// frames are the names of a manifest's chunks; nil has none.
+func frames(m *master.Manifest) map[master.Digest]bool {
+	all := map[master.Digest]bool{}
 	if m != nil {
 		for _, c := range m.Chunks {
-			all[c.FrameSHA256] = c.FileLength
+			all[c.Name()] = true
 		}
 	}
 	return all

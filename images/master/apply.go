@@ -9,7 +9,7 @@ import (
 )
 
 // Apply writes the image to the target: each chunk is checked against its hash
-// before it is decoded and written, each hole made to read as zero. It returns when all is on
+// before it is written, each hole made to read as zero. It returns when all is on
 // stable storage. The run at the start of the disk, which holds the boot sector and the
 // partition table, is cleared first and written last, so a disk that was left in
 // the middle does not boot half an image.
@@ -29,12 +29,11 @@ func Apply(ctx context.Context, m *Manifest, src Source, target Target, opts App
 	if opts.Done != nil && len(opts.Done) != len(m.Chunks) {
 		return p, fmt.Errorf("write image: the journal has %d chunks, the image %d: it belongs to another image", len(opts.Done), len(m.Chunks))
 	}
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(opts.Workers), zstd.WithDecodeAllCapLimit(true))
+	dec, err := hasty()
 	if err != nil {
 		return p, fmt.Errorf("write image: %w", err)
 	}
-	defer dec.Close()
-	run := &applyRun{m: m, src: src, target: target, opts: opts, dec: dec, progress: p, events: make(chan event, 4*opts.Workers)}
+	run := &applyRun{m: m, dec: dec, src: src, target: target, opts: opts, layout: newLayoutKeeper(m, src), progress: p, events: make(chan event, 4*opts.Workers)}
 	err = run.all(ctx)
 	return run.progress, err
 }
@@ -45,6 +44,7 @@ type applyRun struct {
 	src      Source
 	target   Target
 	opts     ApplyOptions
+	layout   *layoutKeeper
 	dec      *zstd.Decoder
 	progress Progress // owned by all's caller, see collect
 	events   chan event
@@ -70,10 +70,14 @@ func (r *applyRun) all(ctx context.Context) error {
 
 func (r *applyRun) write(ctx context.Context) error {
 	first, rest := r.split()
+	ranges, err := r.ranges(ctx, rest)
+	if err != nil {
+		return err
+	}
 	if err := r.clearStart(first); err != nil {
 		return err
 	}
-	if err := r.parallel(ctx, rest); err != nil {
+	if err := r.parallel(ctx, ranges); err != nil {
 		return err
 	}
 	if err := r.target.Sync(); err != nil {
@@ -110,14 +114,36 @@ func (r *applyRun) clearStart(first []int) error {
 	return r.target.Sync()
 }
 
+// ranges says which chunks are asked for together. Should the layout change on the way,
+// they are still asked for together.
+func (r *applyRun) ranges(ctx context.Context, chunks []int) ([]byteRange, error) {
+	for p := r.newPatience(); ; {
+		l, err := r.firstLayout(ctx)
+		if err == nil {
+			return plan(l, chunks, r.opts.RangeBytes), nil
+		}
+		if err := p.wait(ctx, err); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (r *applyRun) firstLayout(ctx context.Context) (*Layout, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer r.stallTimer(cancel).Stop()
+	l, err := r.layout.get(ctx)
+	return l, stallCause(ctx, err)
+}
+
 // parallel clears the holes and writes the chunks, on all workers.
-func (r *applyRun) parallel(ctx context.Context, chunks []int) error {
+func (r *applyRun) parallel(ctx context.Context, all []byteRange) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.clearHoles(ctx) })
 	ranges := make(chan byteRange)
 	group.Go(func() error {
 		defer close(ranges)
-		for _, br := range plan(r.m.Chunks, chunks, r.opts.RangeBytes) {
+		for _, br := range all {
 			select {
 			case ranges <- br:
 			case <-ctx.Done():

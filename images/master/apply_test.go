@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,7 +55,7 @@ func TestApply(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantDisk(t, path, disk)
-	want := master.Progress{DoneBytes: m.LogicalBytes, TotalBytes: m.LogicalBytes, WrittenBytes: m.ChunkedBytes(), WireBytes: m.WireBytes()}
+	want := master.Progress{DoneBytes: m.LogicalBytes, TotalBytes: m.LogicalBytes, WrittenBytes: m.ChunkedBytes(), WireBytes: wireBytes(m, layoutOf(t, m, data))}
 	if diff := cmp.Diff(want, p); diff != "" {
 		t.Errorf("progress (-want +got):\n%s", diff)
 	}
@@ -87,7 +89,11 @@ type faultySource struct {
 	fault func(call int, offset int64, body []byte) ([]byte, error)
 }
 
-func (s *faultySource) ReadRange(_ context.Context, offset, length int64) (io.ReadCloser, error) {
+func (s *faultySource) Layout(ctx context.Context, m *master.Manifest) (*master.Layout, error) {
+	return master.ReaderSource{Data: bytes.NewReader(s.data)}.Layout(ctx, m)
+}
+
+func (s *faultySource) ReadRange(_ context.Context, _ *master.Layout, offset, length int64) (io.ReadCloser, error) {
 	s.mu.Lock()
 	s.calls++
 	call := s.calls
@@ -144,10 +150,10 @@ func TestApplyMendsFaults(t *testing.T) {
 func TestApplyGivesUp(t *testing.T) {
 	disk := testDisk(t)
 	m, data := pack(t, disk)
-	bad := m.Chunks[2]
+	bad := layoutOf(t, m, data).Frame(2)
 	t.Run("chunk stays wrong", func(t *testing.T) {
 		damaged := bytes.Clone(data)
-		damaged[bad.FileOffset+bad.FileLength/2] ^= 1
+		damaged[bad.Offset+bad.Length/2] ^= 1
 		target, _ := newDevice(t, int64(len(disk)))
 		var wrong *master.ChunkError
 		_, err := apply(t, m, master.ReaderSource{Data: bytes.NewReader(damaged)}, target, master.ApplyOptions{})
@@ -161,14 +167,16 @@ func TestApplyGivesUp(t *testing.T) {
 	})
 	t.Run("decompression bomb", func(t *testing.T) {
 		bomb, bombData := pack(t, bytes.Repeat([]byte{7}, 1<<20))
-		small := *bomb
-		small.Chunks = []master.Chunk{bomb.Chunks[0]}
-		small.Chunks[0].Length = 512
-		small.LogicalBytes = 512
-		small.ContentDigest = contentDigestOf(t, &small)
+		frame := bombData[:layoutOf(t, bomb, bombData).Frame(0).Length]
+		small, _ := pack(t, bytes.Repeat([]byte{7}, 512))
+		l, err := master.NewLayout(small, []int64{int64(len(frame))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := append(bytes.Clone(frame), l.Computed(l.Parts()[1])...)
 		target, _ := newDevice(t, 4096)
 		var wrong *master.ChunkError
-		if _, err := apply(t, &small, master.ReaderSource{Data: bytes.NewReader(bombData)}, target, master.ApplyOptions{}); !errors.As(err, &wrong) {
+		if _, err := apply(t, small, master.ReaderSource{Data: bytes.NewReader(file)}, target, master.ApplyOptions{}); !errors.As(err, &wrong) {
 			t.Fatalf("got %v, want a chunk error", err)
 		}
 	})
@@ -193,28 +201,15 @@ func TestApplyGivesUp(t *testing.T) {
 	})
 }
 
-// contentDigestOf reads the digest that Check would accept out of its error.
-func contentDigestOf(t *testing.T, m *master.Manifest) master.Digest {
-	t.Helper()
-	var fault *master.ManifestError
-	if err := m.Check(); !errors.As(err, &fault) || fault.Field != "contentDigest" {
-		t.Fatalf("got %v, want a content digest error", err)
-	}
-	d, err := master.ParseDigest(fault.Reason[len(fault.Reason)-71:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
 func TestApplyResumes(t *testing.T) {
 	disk := testDisk(t)
 	m, data := pack(t, disk)
 	target, path := newDevice(t, int64(len(disk)))
 	done := make([]bool, len(m.Chunks))
+	l := layoutOf(t, m, data)
 	opts := master.ApplyOptions{ChunkDone: func(i int) { done[i] = true }}
 	src := &faultySource{data: data, fault: func(call int, offset int64, b []byte) ([]byte, error) {
-		if offset > m.Chunks[3].FileOffset {
+		if offset > l.Frame(3).Offset {
 			return nil, &master.PermanentError{Err: errors.New("gone")}
 		}
 		return b, nil
@@ -231,7 +226,7 @@ func TestApplyResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantDisk(t, path, disk)
-	if p.Reused != 2 || p.WireBytes >= m.WireBytes() || p.DoneBytes != m.LogicalBytes {
+	if p.Reused != 2 || p.WireBytes >= wireBytes(m, l) || p.DoneBytes != m.LogicalBytes {
 		t.Errorf("got %+v, want 2 chunks reused: 1 to 3 were written and 1 was changed since", p)
 	}
 	if _, err := apply(t, m, src, target, master.ApplyOptions{Done: done[:1]}); err == nil {
@@ -298,6 +293,57 @@ func TestHTTPSource(t *testing.T) {
 		if _, err := apply(t, m, master.HTTPSource{URL: server.URL + path}, target, master.ApplyOptions{}); !errors.As(err, &permanent) {
 			t.Errorf("%s: got %v, want a permanent error", path, err)
 		}
+	}
+}
+
+// TestApplyFollows has the frames made anew after the first ranges came: what comes
+// after them is asked for where it is now.
+func TestApplyFollows(t *testing.T) {
+	disk := testDisk(t)
+	m, data := pack(t, disk)
+	var anew bytes.Buffer
+	if _, err := master.Write(context.Background(), bytes.NewReader(disk), int64(len(disk)), &anew,
+		master.WriteOptions{Traits: testTraits(), ChunkBytes: 512 << 10, Uncompressed: true}); err != nil {
+		t.Fatal(err)
+	}
+	var requests atomic.Int32
+	var refused atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		file, tag := data, `"first"`
+		if requests.Add(1) > 3 {
+			file, tag = anew.Bytes(), `"second"`
+		}
+		if match := r.Header.Get("If-Match"); match != "" && match != tag {
+			refused.Add(1)
+		}
+		w.Header().Set("ETag", tag)
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file))
+	}))
+	defer server.Close()
+	target, path := newDevice(t, int64(len(disk)))
+	p, err := apply(t, m, master.HTTPSource{URL: server.URL}, target, master.ApplyOptions{RangeBytes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantDisk(t, path, disk)
+	if refused.Load() == 0 || p.Refetched > 0 || p.Retries > 0 {
+		t.Errorf("%d requests were refused, progress %+v", refused.Load(), p)
+	}
+}
+
+// TestApplyLosesPatience has a server that never stays with a layout.
+func TestApplyLosesPatience(t *testing.T) {
+	disk := testDisk(t)
+	m, data := pack(t, disk)
+	var requests atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", fmt.Sprintf(`"%d"`, requests.Add(1)))
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+	}))
+	defer server.Close()
+	target, _ := newDevice(t, int64(len(disk)))
+	if _, err := apply(t, m, master.HTTPSource{URL: server.URL}, target, master.ApplyOptions{}); !errors.Is(err, master.ErrMoved) {
+		t.Errorf("%v, want ErrMoved", err)
 	}
 }
 

@@ -14,6 +14,8 @@ type batch struct {
 	written int
 }
 
+func newBatch(bytes int64) batch { return batch{buf: alignedBuffer(bytes + slackBytes)[:bytes]} }
+
 func (b *batch) reset() { b.chunks, b.length, b.written = b.chunks[:0], 0, 0 }
 
 // fits reports whether the chunk can be added before the others are written.

@@ -6,19 +6,16 @@ import (
 	"slices"
 	"sort"
 	"sync"
-
-	"github.com/klauspost/compress/zstd"
 )
 
 // diskCacheChunks is how many chunks a [Disk] keeps unpacked.
 const diskCacheChunks = 4
 
 // Disk reads the raw disk of a master without unpacking it whole. It is safe for many
-// goroutines. Close it after use.
+// goroutines.
 type Disk struct {
 	m     *Manifest
 	frame func(chunk int) ([]byte, error)
-	dec   *zstd.Decoder
 
 	mu     sync.Mutex
 	recent []unpacked // newest last
@@ -29,18 +26,11 @@ type unpacked struct {
 	raw   []byte
 }
 
-// NewDisk reads the disk of a manifest. frame returns a chunk's frame; its hash is
-// checked.
-func NewDisk(m *Manifest, frame func(chunk int) ([]byte, error)) (*Disk, error) {
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true))
-	if err != nil {
-		return nil, fmt.Errorf("read image: %w", err)
-	}
-	return &Disk{m: m, frame: frame, dec: dec}, nil
+// NewDisk reads the disk of a manifest. frame returns a chunk's frame; the hash of its
+// bytes is checked.
+func NewDisk(m *Manifest, frame func(chunk int) ([]byte, error)) *Disk {
+	return &Disk{m: m, frame: frame}
 }
-
-// Close frees what the disk holds.
-func (d *Disk) Close() { d.dec.Close() }
 
 // SizeBytes is the size of the disk.
 func (d *Disk) SizeBytes() int64 { return d.m.LogicalBytes }
@@ -107,13 +97,7 @@ func (d *Disk) unpack(chunk int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if DigestOf(frame) != c.FrameSHA256 {
-		return nil, fmt.Errorf("read image at %d of the disk: the frame's SHA-256 differs from the manifest's", c.Offset)
-	}
-	raw, err := d.dec.DecodeAll(frame, make([]byte, 0, c.Length))
-	if err == nil && int64(len(raw)) != c.Length {
-		err = fmt.Errorf("%d bytes, want %d", len(raw), c.Length)
-	}
+	raw, err := c.Unpack(frame, c.Room())
 	if err != nil {
 		return nil, fmt.Errorf("read image at %d of the disk: %w", c.Offset, err)
 	}

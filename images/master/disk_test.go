@@ -48,6 +48,24 @@ func pack(tb testing.TB, disk []byte) (*master.Manifest, []byte) {
 	return m, data.Bytes()
 }
 
+// layoutOf reads the layout of a data file.
+func layoutOf(tb testing.TB, m *master.Manifest, data []byte) *master.Layout {
+	tb.Helper()
+	l, err := master.ReaderSource{Data: bytes.NewReader(data)}.Layout(context.Background(), m)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return l
+}
+
+// wireBytes is the sum of the frames' lengths.
+func wireBytes(m *master.Manifest, l *master.Layout) (sum int64) {
+	for i := range m.Chunks {
+		sum += l.Frame(i).Length
+	}
+	return sum
+}
+
 // newDevice makes a target file that holds old data, longer than the disk.
 func newDevice(tb testing.TB, sizeBytes int64) (*master.Device, string) {
 	tb.Helper()

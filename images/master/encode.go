@@ -2,6 +2,7 @@ package master
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"sync"
@@ -16,10 +17,9 @@ type piece struct {
 	windows        []*window
 	// done is closed when what follows is there. nil marks that the disk was read up
 	// to offset.
-	done          chan struct{}
-	frame         []byte
-	frameBytes    int64
-	frameSum, sum Digest
+	done  chan struct{}
+	sum   Digest
+	frame *[]byte // nil when the bytes are kept already
 }
 
 // encoder reads windows and compresses chunks on all workers; one goroutine cuts, one
@@ -42,10 +42,9 @@ type encoder struct {
 }
 
 func encode(ctx context.Context, disk windowReader, out *frameWriter, put Put, opts WriteOptions) error {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(opts.Level)),
-		zstd.WithEncoderConcurrency(opts.Workers), zstd.WithSingleSegment(true), zstd.WithEncoderCRC(true))
+	enc, err := newEncoder(opts)
 	if err != nil {
-		return fmt.Errorf("zstd encoder: %w", err)
+		return err
 	}
 	defer enc.Close()
 	e := &encoder{enc: enc, disk: disk, put: put, opts: opts, rule: newCutRule(opts.ChunkBytes), total: disk.sizeBytes(),
@@ -168,8 +167,33 @@ func (e *encoder) work() error {
 	return nil
 }
 
-// pack compresses a piece. joined is room for one that lies in several windows.
+// pack makes a frame of a piece. joined is room for one that lies in several windows.
 func (e *encoder) pack(p *piece, joined []byte) []byte {
+	h := sha256.New()
+	for _, w := range p.windows {
+		h.Write(w.part(p.offset, p.offset+p.length))
+	}
+	h.Sum(p.sum[:0])
+	if e.opts.Have == nil || !e.opts.Have(p.sum, p.length) {
+		p.frame = e.frames.Get().(*[]byte)
+		*p.frame, joined = e.frame(p, (*p.frame)[:0], joined)
+	}
+	for _, w := range p.windows {
+		w.drop()
+	}
+	p.windows = nil
+	close(p.done)
+	return joined
+}
+
+func (e *encoder) frame(p *piece, dst, joined []byte) (frame, room []byte) {
+	if e.opts.Uncompressed {
+		f := newRawFrame(dst, p.length)
+		for _, w := range p.windows {
+			f.add(w.part(p.offset, p.offset+p.length))
+		}
+		return f.bytes, joined
+	}
 	data := p.windows[0].part(p.offset, p.offset+p.length)
 	if len(p.windows) > 1 {
 		joined = joined[:0]
@@ -178,16 +202,7 @@ func (e *encoder) pack(p *piece, joined []byte) []byte {
 		}
 		data = joined
 	}
-	room := e.frames.Get().(*[]byte)
-	frame := e.enc.EncodeAll(data, (*room)[:0])
-	p.frameSum, p.sum, p.frameBytes = DigestOf(frame), DigestOf(data), int64(len(frame))
-	for _, w := range p.windows {
-		w.drop()
-	}
-	p.windows = nil
-	p.frame = frame
-	close(p.done)
-	return joined
+	return e.enc.EncodeAll(data, dst), joined
 }
 
 // drain puts the pieces in order.
@@ -204,15 +219,23 @@ func (e *encoder) drain(ctx context.Context, out *frameWriter) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		if err := e.keep(p, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *encoder) keep(p *piece, out *frameWriter) error {
+	var frame []byte
+	if p.frame != nil {
+		frame = *p.frame
+		defer e.frames.Put(p.frame)
 		if e.put != nil {
-			if err := e.put(p.frameSum, p.frame); err != nil {
+			if err := e.put(p.sum, frame); err != nil {
 				return err
 			}
 		}
-		if err := out.data(p); err != nil {
-			return err
-		}
-		e.frames.Put(&p.frame)
 	}
-	return nil
+	return out.data(p, frame)
 }

@@ -19,34 +19,25 @@ type worker struct {
 }
 
 func (r *applyRun) newWorker() *worker {
-	return &worker{applyRun: r, batch: batch{buf: alignedBuffer(max(r.m.ChunkBytes, writeBytes))}, frame: make([]byte, r.m.ChunkBytes+frameSlackBytes), body: bufio.NewReaderSize(nil, 4096)}
+	return &worker{applyRun: r, batch: newBatch(max(r.m.ChunkBytes, writeBytes)), frame: make([]byte, r.m.ChunkBytes+frameSlackBytes), body: bufio.NewReaderSize(nil, 4096)}
 }
 
 // fetch brings all chunks of a range, asking again from the last good one.
 func (w *worker) fetch(ctx context.Context, br byteRange) error {
 	rest := w.reuse(br.chunks)
-	bad := 0
-	lastGood := w.opts.Now()
-	for attempt := 0; len(rest) > 0; {
+	p := w.newPatience()
+	for len(rest) > 0 {
 		n, err := w.stream(ctx, rest)
 		if n > 0 {
-			attempt, bad, lastGood = 0, 0, w.opts.Now()
+			p.good()
 		}
 		rest = rest[n:]
 		if err == nil {
 			continue
 		}
-		again, err := w.mayRetry(ctx, err, &bad, lastGood)
-		if err != nil {
+		if err := p.wait(ctx, err); err != nil {
 			return err
 		}
-		if again == atOnce {
-			continue
-		}
-		if err := w.opts.Sleep(ctx, backoff(attempt)); err != nil {
-			return err
-		}
-		attempt++
 	}
 	return nil
 }
@@ -74,65 +65,73 @@ func (w *worker) reuse(chunks []int) []int {
 // stream makes one request for the chunks and returns how many were written.
 // After reuse the chunks may have gaps: they are read over.
 func (w *worker) stream(ctx context.Context, chunks []int) (int, error) {
-	first, last := w.m.Chunks[chunks[0]], w.m.Chunks[chunks[len(chunks)-1]]
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stall := time.AfterFunc(w.opts.Stall, func() { cancel(fmt.Errorf("no data for %s", w.opts.Stall)) })
+	stall := w.stallTimer(cancel)
 	defer stall.Stop()
-	body, err := w.src.ReadRange(ctx, first.FileOffset, last.FileEnd()-first.FileOffset)
+	l, err := w.layout.get(ctx)
+	if err != nil {
+		return 0, stallCause(ctx, err)
+	}
+	first, last := l.Frame(chunks[0]), l.Frame(chunks[len(chunks)-1])
+	body, err := w.src.ReadRange(ctx, l, first.Offset, last.End()-first.Offset)
+	if errors.Is(err, ErrMoved) {
+		w.layout.forget(l)
+	}
 	if err != nil {
 		return 0, stallCause(ctx, err)
 	}
 	defer body.Close()
 	w.body.Reset(body)
 	w.batch.reset()
-	at := first.FileOffset
+	at := first.Offset
 	for _, i := range chunks {
 		stall.Reset(w.opts.Stall)
-		if err := w.chunk(i, at); err != nil {
+		if err := w.chunk(i, l.Frame(i), at); err != nil {
 			err = errors.Join(stallCause(ctx, err), w.flush())
 			return w.written, err
 		}
-		at = w.m.Chunks[i].FileEnd()
+		at = l.Frame(i).End()
 	}
 	err = w.flush()
 	return w.written, err
 }
 
+// stallTimer ends a request that brings nothing, unless it is reset.
+func (r *applyRun) stallTimer(cancel context.CancelCauseFunc) *time.Timer {
+	return time.AfterFunc(r.opts.Stall, func() { cancel(fmt.Errorf("no data for %s", r.opts.Stall)) })
+}
+
 // stallCause puts the reason of a cancelled request in place of "context canceled".
 func stallCause(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
 	if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil && cause != ctx.Err() {
 		return cause
 	}
 	return err
 }
 
-// chunk reads, checks and writes one chunk from a body that stands at fileAt.
-func (w *worker) chunk(i int, fileAt int64) error {
+// chunk reads, checks and writes one chunk, whose frame is at a place of the data file,
+// from a body that stands at fileAt.
+func (w *worker) chunk(i int, place Part, fileAt int64) error {
 	c := w.m.Chunks[i]
-	if _, err := w.body.Discard(int(c.FileOffset - fileAt)); err != nil {
+	if _, err := w.body.Discard(int(place.Offset - fileAt)); err != nil {
 		return fmt.Errorf("read image data at %d: %w", fileAt, err)
 	}
-	frame := w.frame[:c.FileLength]
+	frame := w.frame[:place.Length]
 	if _, err := io.ReadFull(w.body, frame); err != nil {
-		return fmt.Errorf("read image data at %d: %w", c.FileOffset, err)
+		return fmt.Errorf("read image data at %d: %w", place.Offset, err)
 	}
-	w.events <- event{-1, Progress{WireBytes: c.FileLength}}
-	if DigestOf(frame) != c.FrameSHA256 {
-		return &badChunk{i, "its SHA-256 differs from the manifest's"}
-	}
+	w.events <- event{-1, Progress{WireBytes: place.Length}}
 	if !w.fits(c) {
 		if err := w.flush(); err != nil {
 			return err
 		}
 	}
-	room := w.next()
-	raw, err := w.dec.DecodeAll(frame, room[:0:c.Length])
-	switch {
-	case err != nil:
-		return &badChunk{i, fmt.Sprintf("not a zstd frame of %d bytes: %v", c.Length, err)}
-	case int64(len(raw)) != c.Length:
-		return &badChunk{i, fmt.Sprintf("%d raw bytes, want %d", len(raw), c.Length)}
+	if _, err := c.unpack(w.dec, frame, w.next()); err != nil {
+		return &badChunk{i, err.Error()}
 	}
 	w.add(i, c)
 	return nil

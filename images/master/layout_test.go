@@ -3,6 +3,7 @@ package master_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"testing"
@@ -46,10 +47,7 @@ func TestLayoutIsTheDataFile(t *testing.T) {
 	if diff := cmp.Diff(want, stream); diff != "" {
 		t.Errorf("manifest (-data file +stream):\n%s", diff)
 	}
-	layout, err := master.NewLayout(m)
-	if err != nil {
-		t.Fatal(err)
-	}
+	layout := layoutOf(t, m, data)
 	if layout.SizeBytes() != int64(len(data)) {
 		t.Errorf("size %d, want %d", layout.SizeBytes(), len(data))
 	}
@@ -62,7 +60,7 @@ func TestLayoutIsTheDataFile(t *testing.T) {
 		if part.Chunk < 0 {
 			got = append(got, layout.Computed(part)...)
 		} else {
-			got = append(got, kept.all[m.Chunks[part.Chunk].FrameSHA256]...)
+			got = append(got, kept.all[m.Chunks[part.Chunk].SHA256]...)
 		}
 		at = part.End()
 	}
@@ -75,11 +73,7 @@ func TestLayoutIsTheDataFile(t *testing.T) {
 // wantReads reads the disk in odd pieces.
 func wantReads(t *testing.T, m *master.Manifest, kept *frames, disk []byte) {
 	t.Helper()
-	d, err := master.NewDisk(m, func(i int) ([]byte, error) { return kept.all[m.Chunks[i].FrameSHA256], nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	d := master.NewDisk(m, func(i int) ([]byte, error) { return kept.all[m.Chunks[i].SHA256], nil })
 	all, err := io.ReadAll(io.NewSectionReader(d, 0, d.SizeBytes()))
 	if err != nil || !bytes.Equal(all, disk) {
 		t.Errorf("the disk differs: %v", err)
@@ -96,18 +90,56 @@ func wantReads(t *testing.T, m *master.Manifest, kept *frames, disk []byte) {
 }
 
 func TestLayoutRefuses(t *testing.T) {
-	m, _ := pack(t, testDisk(t))
-	for name, change := range map[string]func(*master.Manifest){
-		"a gap before a frame": func(m *master.Manifest) { m.Chunks[1].FileOffset++ },
-		"another table":        func(m *master.Manifest) { m.DataBytes++ },
+	m, data := pack(t, testDisk(t))
+	other, otherData := pack(t, testDisk(t)[:8<<20])
+	for name, test := range map[string]struct {
+		m    *master.Manifest
+		data []byte
+	}{
+		"cut short":          {m, data[:len(data)-1]},
+		"longer":             {m, append([]byte{0}, data...)},
+		"empty":              {m, nil},
+		"another image":      {m, otherData},
+		"another's manifest": {other, data},
 	} {
-		wrong := *m
-		wrong.Chunks = append([]master.Chunk(nil), m.Chunks...)
-		change(&wrong)
-		if _, err := master.NewLayout(&wrong); err == nil {
+		var permanent *master.PermanentError
+		_, err := master.ReaderSource{Data: bytes.NewReader(test.data)}.Layout(context.Background(), test.m)
+		if !errors.As(err, &permanent) {
+			t.Errorf("%s: %v, want a permanent error", name, err)
+		}
+		t.Log(name, err)
+	}
+	good := layoutOf(t, m, data)
+	lengths := make([]int64, len(m.Chunks))
+	for i := range lengths {
+		lengths[i] = good.Frame(i).Length
+	}
+	for name, wrong := range map[string][]int64{
+		"too few":          lengths[1:],
+		"an empty frame":   append([]int64{0}, lengths[1:]...),
+		"a frame too long": append([]int64{m.Chunks[0].MaxFrameBytes() + 1}, lengths[1:]...),
+	} {
+		if _, err := master.NewLayout(m, wrong); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
+}
+
+// FuzzParseLayout reads the end of a data file.
+func FuzzParseLayout(f *testing.F) {
+	m, data := pack(f, testDisk(f)[:3<<20])
+	f.Add(data[len(data)-int(m.SeekTableBytes()):])
+	f.Add(data[len(data)-9:])
+	f.Add([]byte{0x5e, 0x2a, 0x4d, 0x18, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0xb1, 0xea, 0x92, 0x8f})
+	f.Fuzz(func(t *testing.T, table []byte) {
+		l, err := master.ParseLayout(m, table)
+		if err != nil {
+			return
+		}
+		if end := l.Parts()[len(l.Parts())-1]; !bytes.Equal(l.Computed(end), table) {
+			t.Fatal("another table")
+		}
+	})
 }
 
 // TestCutFollowsContent moves content by a few blocks, and changes some in the middle.

@@ -11,8 +11,9 @@ import (
 
 // Limits that a manifest may not pass. They bound what a reader allocates.
 const (
-	// FormatVersion is the version this package reads and writes.
-	FormatVersion = 1
+	// FormatVersion is the version this package writes. It reads version 1 too, which
+	// named the frames in the manifest.
+	FormatVersion = 2
 	// MaxManifestBytes is the largest manifest document that is read.
 	MaxManifestBytes = 128 << 20
 	// MaxChunkBytes is the largest chunk, so that a reader needs few buffers.
@@ -66,41 +67,49 @@ type Chunk struct {
 	// Offset and Length place the raw bytes on the logical disk.
 	Offset int64 `json:"offset"`
 	Length int64 `json:"length"`
-	// FileOffset and FileLength place the zstd frame in the data file.
-	FileOffset int64 `json:"fileOffset"`
-	FileLength int64 `json:"fileLength"`
-	// FrameSHA256 is the digest of the frame: it is checked before the frame is
-	// decoded, so no decoder meets bytes that nobody vouched for. The frame's
-	// own checksum (XXH64, RFC 8878 section 3.1.1) then covers the decoding.
-	FrameSHA256 Digest `json:"frameSha256"`
-	// SHA256 is the digest of the raw bytes, as a disk is read back.
+	// FileOffset, FileLength and FrameSHA256 are those of the zstd frame that the maker of
+	// a manifest of version 1 wrote. Frames may have been made anew since: only what
+	// converts a store from that time reads the first two. Zero in version 2.
+	FileOffset  int64  `json:"fileOffset,omitzero"`
+	FileLength  int64  `json:"fileLength,omitzero"`
+	FrameSHA256 Digest `json:"frameSha256,omitzero"`
+	// SHA256 is the digest of the raw bytes. They are checked after they are unpacked,
+	// into room for Length bytes and no more, and before anything is done with them.
 	SHA256 Digest `json:"sha256"`
 }
 
 // End returns the logical offset after the chunk.
 func (c Chunk) End() int64 { return c.Offset + c.Length }
 
-// FileEnd returns the data file offset after the frame.
-func (c Chunk) FileEnd() int64 { return c.FileOffset + c.FileLength }
+// Name is what a store calls the chunk: by its content, and in version 1 by its frame.
+func (c Chunk) Name() Digest {
+	if !c.FrameSHA256.IsZero() {
+		return c.FrameSHA256
+	}
+	return c.SHA256
+}
+
+// MaxFrameBytes is the longest that a frame of the chunk may be.
+func (c Chunk) MaxFrameBytes() int64 { return c.Length + frameSlackBytes }
 
 // Manifest describes one master. A parsed one has passed [Manifest.Check].
 type Manifest struct {
 	// Format is "ingot-master".
 	Format string `json:"format"`
-	// Version is [FormatVersion].
+	// Version is [FormatVersion] or 1.
 	Version int `json:"version"`
 	// LogicalBytes is the size of the raw disk.
 	LogicalBytes int64 `json:"logicalBytes"`
 	// ChunkBytes is the largest raw chunk.
 	ChunkBytes int64 `json:"chunkBytes"`
-	// DataBytes is the size of the data file.
-	DataBytes int64 `json:"dataBytes"`
+	// DataBytes is, in version 1, the size that the data file had.
+	DataBytes int64 `json:"dataBytes,omitzero"`
 	// ContentDigest covers the raw disk alone: size, and place and hash of each
 	// chunk. Two masters of the same disk that were cut by the same rule share it,
 	// however they are compressed.
 	ContentDigest Digest `json:"contentDigest"`
 	Traits
-	// Chunks are sorted by Offset and by FileOffset; they don't overlap.
+	// Chunks are sorted by Offset; they don't overlap.
 	Chunks []Chunk `json:"chunks"`
 }
 
@@ -149,15 +158,6 @@ func (m *Manifest) ChunkedBytes() int64 {
 	var n int64
 	for _, c := range m.Chunks {
 		n += c.Length
-	}
-	return n
-}
-
-// WireBytes is the sum of the frame lengths: what is fetched, at least.
-func (m *Manifest) WireBytes() int64 {
-	var n int64
-	for _, c := range m.Chunks {
-		n += c.FileLength
 	}
 	return n
 }

@@ -34,7 +34,7 @@ func TestManifestRefuses(t *testing.T) {
 		change      func(*master.Manifest)
 	}{
 		{"other format", "format", func(m *master.Manifest) { m.Format = "zip" }},
-		{"newer version", "version", func(m *master.Manifest) { m.Version = 2 }},
+		{"newer version", "version", func(m *master.Manifest) { m.Version = 3 }},
 		{"giant disk", "logicalBytes", func(m *master.Manifest) { m.LogicalBytes = 1 << 60 }},
 		{"giant chunk size", "chunkBytes", func(m *master.Manifest) { m.ChunkBytes = 1 << 40 }},
 		{"sector size", "sectorBytes", func(m *master.Manifest) { m.SectorBytes = 520 }},
@@ -44,9 +44,12 @@ func TestManifestRefuses(t *testing.T) {
 		{"negative length", "chunks[0].length", func(m *master.Manifest) { m.Chunks[0].Length = -512 }},
 		{"chunk above chunkBytes", "chunks[0].length", func(m *master.Manifest) { m.Chunks[0].Length = m.ChunkBytes + 512 }},
 		{"unaligned", "chunks[0].offset", func(m *master.Manifest) { m.Chunks[0].Offset = 1 }},
-		{"frame larger than its chunk", "chunks[0].fileLength", func(m *master.Manifest) { m.Chunks[0].FileLength = 1 << 40 }},
-		{"frames overlap", "chunks[1].fileOffset", func(m *master.Manifest) { m.Chunks[1].FileOffset = 0 }},
-		{"frame past the file", "chunks[0].fileOffset", func(m *master.Manifest) { m.Chunks[0].FileOffset = m.DataBytes }},
+		{"a key of version 1", "chunks[0].frameSha256", func(m *master.Manifest) { m.Chunks[0].FileLength = 1 }},
+		{"version 1's size", "dataBytes", func(m *master.Manifest) { m.DataBytes = 1 }},
+		{"version 1 without a size", "dataBytes", func(m *master.Manifest) { m.Version = 1 }},
+		{"frame larger than its chunk", "chunks[0].fileLength", asVersion1(func(m *master.Manifest) { m.Chunks[0].FileLength = 1 << 40 })},
+		{"frame past the file", "chunks[0].fileOffset", asVersion1(func(m *master.Manifest) { m.Chunks[0].FileOffset = m.DataBytes })},
+		{"no hash of the frame", "chunks[1].frameSha256", asVersion1(func(m *master.Manifest) { m.Chunks[1].FrameSHA256 = master.Digest{} })},
 		{"no hash", "chunks[0].sha256", func(m *master.Manifest) { m.Chunks[0].SHA256 = master.Digest{} }},
 		{"chunk left out", "contentDigest", func(m *master.Manifest) { m.Chunks = m.Chunks[1:] }},
 	} {
@@ -62,6 +65,35 @@ func TestManifestRefuses(t *testing.T) {
 				t.Errorf("got error %v, want one of field %q", err, test.field)
 			}
 		})
+	}
+}
+
+// asVersion1 makes a manifest one of version 1, and then changes it.
+func asVersion1(change func(*master.Manifest)) func(*master.Manifest) {
+	return func(m *master.Manifest) {
+		m.Version = 1
+		for i := range m.Chunks {
+			c := &m.Chunks[i]
+			c.FileOffset, c.FileLength, c.FrameSHA256 = m.DataBytes, 100, c.SHA256
+			m.DataBytes += 100
+		}
+		change(m)
+	}
+}
+
+func TestManifestVersion1(t *testing.T) {
+	m, _ := pack(t, testDisk(t))
+	asVersion1(func(*master.Manifest) {})(m)
+	document, err := m.Document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := master.ParseManifest(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(m, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -8,14 +8,14 @@ const skipBytes = 64 << 10
 type byteRange struct{ chunks []int }
 
 // plan groups chunks that are near each other in the data file.
-func plan(all []Chunk, wanted []int, rangeBytes int64) []byteRange {
+func plan(l *Layout, wanted []int, rangeBytes int64) []byteRange {
 	var ranges []byteRange
 	for _, i := range wanted {
 		n := len(ranges)
 		if n > 0 {
 			group := ranges[n-1].chunks
-			first, last := all[group[0]], all[group[len(group)-1]]
-			if all[i].FileOffset-last.FileEnd() <= skipBytes && all[i].FileEnd()-first.FileOffset <= rangeBytes {
+			first, last, next := l.Frame(group[0]), l.Frame(group[len(group)-1]), l.Frame(i)
+			if next.Offset-last.End() <= skipBytes && next.End()-first.Offset <= rangeBytes {
 				ranges[n-1].chunks = append(group, i)
 				continue
 			}

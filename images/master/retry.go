@@ -31,6 +31,13 @@ type badChunk struct {
 
 func (e *badChunk) Error() string { return fmt.Sprintf("chunk %d: %s", e.index, e.reason) }
 
+// badTable is a seek table that can't be the image's.
+type badTable struct{ err error }
+
+func (e *badTable) Error() string { return e.err.Error() }
+
+func (e *badTable) Unwrap() error { return e.err }
+
 // diskError is an error of the target: never tried again.
 type diskError struct{ err error }
 
@@ -51,28 +58,55 @@ const (
 	later  retry = false // the source is away
 )
 
-// mayRetry returns the error that ends the fetch, or when to ask again. It counts
-// wrong deliveries in bad.
-func (w *worker) mayRetry(ctx context.Context, err error, bad *int, lastGood time.Time) (retry, error) {
+// patience decides after each error of a source whether to ask again, and when.
+type patience struct {
+	run      *applyRun
+	attempt  int
+	bad      int // wrong deliveries, and layouts that were old, since the last good chunk
+	lastGood time.Time
+}
+
+func (r *applyRun) newPatience() *patience { return &patience{run: r, lastGood: r.opts.Now()} }
+
+// good is told when something came that is right.
+func (p *patience) good() { p.attempt, p.bad, p.lastGood = 0, 0, p.run.opts.Now() }
+
+// wait returns the error that ends the fetch, or nil when it is time to ask again.
+func (p *patience) wait(ctx context.Context, err error) error {
+	again, err := p.decide(ctx, err)
+	if err != nil || again == atOnce {
+		return err
+	}
+	p.attempt++
+	return p.run.opts.Sleep(ctx, backoff(p.attempt-1))
+}
+
+func (p *patience) decide(ctx context.Context, err error) (retry, error) {
 	if ctx.Err() != nil {
 		return later, ctx.Err()
 	}
+	r := p.run
 	var wrong *badChunk
+	var table *badTable
 	var disk *diskError
 	var permanent *PermanentError
 	switch {
 	case errors.As(err, &disk), errors.As(err, &permanent):
 		return later, err
 	case errors.As(err, &wrong):
-		*bad++
-		w.events <- event{-1, Progress{Refetched: 1}}
-		if *bad >= w.opts.ChunkTries {
-			return later, &ChunkError{wrong.index, w.m.Chunks[wrong.index].Offset, *bad, wrong.reason}
+		r.events <- event{-1, Progress{Refetched: 1}}
+		if p.bad++; p.bad >= r.opts.ChunkTries {
+			return later, &ChunkError{wrong.index, r.m.Chunks[wrong.index].Offset, p.bad, wrong.reason}
+		}
+		return atOnce, nil
+	case errors.As(err, &table), errors.Is(err, ErrMoved):
+		if p.bad++; p.bad >= r.opts.ChunkTries {
+			return later, err
 		}
 		return atOnce, nil
 	}
-	w.events <- event{-1, Progress{Retries: 1}}
-	if since := w.opts.Now().Sub(lastGood); since >= w.opts.GiveUp {
+	r.events <- event{-1, Progress{Retries: 1}}
+	if since := r.opts.Now().Sub(p.lastGood); since >= r.opts.GiveUp {
 		return later, fmt.Errorf("fetch image data: nothing for %s: %w", since.Round(time.Second), err)
 	}
 	return later, nil

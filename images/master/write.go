@@ -25,8 +25,13 @@ type WriteOptions struct {
 	// Level is the zstd level; 0 is level 1: level 3 makes the frames of a Linux system 3 %
 	// smaller and takes 1.4 times as long.
 	Level int
+	// Uncompressed makes frames that hold the bytes as they are.
+	Uncompressed bool
 	// Workers is how many chunks are compressed at once; 0 is one for each CPU.
 	Workers int
+	// Have reports whether a chunk's bytes, which hash to sum, are kept already: no frame
+	// is made of it then. It is called by all workers at once. It may be nil.
+	Have func(sum Digest, rawBytes int64) bool
 	// Progress is called as raw bytes are done, from one goroutine. totalBytes is 0 when
 	// it is not known. It may be nil.
 	Progress func(doneBytes, totalBytes int64)
@@ -54,14 +59,14 @@ func (o WriteOptions) withDefaults() (WriteOptions, error) {
 // ErrTooLarge is in the error about a disk that is larger than [WriteOptions] allow.
 var ErrTooLarge = errors.New("the disk is too large")
 
-// Put keeps one frame of the data file, which hashes to sum, as [Chunk.FrameSHA256]
-// has it. It is called by one goroutine, in the order of the disk, and may be called
-// with the same frame twice; the frame is its only until it returns.
+// Put keeps the frame of a chunk whose bytes hash to sum. It is called by one goroutine,
+// in the order of the disk, and may be called for the same bytes twice; the frame is its
+// only until it returns.
 type Put func(sum Digest, frame []byte) error
 
 // Write reads a raw disk of sizeBytes and writes the data file to w. It returns
-// the manifest. The same disk and options give the same bytes, whatever the
-// number of workers and wherever the raw file has holes. After an error, what
+// the manifest. The same disk and traits give the same manifest, however it is compressed,
+// whatever the number of workers and wherever the raw file has holes. After an error, what
 // was written to w is of no use.
 func Write(ctx context.Context, raw io.ReaderAt, sizeBytes int64, w io.Writer, opts WriteOptions) (*Manifest, error) {
 	return write(ctx, &diskReader{raw: raw, size: sizeBytes}, &frameWriter{w: w}, nil, opts)
@@ -91,7 +96,6 @@ func write(ctx context.Context, disk windowReader, out *frameWriter, put Put, op
 	if m.LogicalBytes == 0 {
 		m.LogicalBytes = 4096 // known at the end
 	}
-	m.DataBytes = 1 // so is this
 	if err := errorsFirst(m.checkHead(), m.checkTraits()); err != nil {
 		return nil, fmt.Errorf("write image: %w", err)
 	}
@@ -124,7 +128,6 @@ type frameWriter struct {
 	manifest *Manifest
 	frames   []Frame
 	at       int64 // logical offset reached
-	fileAt   int64
 }
 
 func (f *frameWriter) write(frame []byte, frameBytes, rawBytes int64) error {
@@ -134,7 +137,6 @@ func (f *frameWriter) write(frame []byte, frameBytes, rawBytes int64) error {
 		}
 	}
 	f.frames = append(f.frames, Frame{uint32(frameBytes), uint32(rawBytes)})
-	f.fileAt += frameBytes
 	f.at += rawBytes
 	return nil
 }
@@ -154,12 +156,12 @@ func (f *frameWriter) holeTo(offset int64) error {
 	return nil
 }
 
-func (f *frameWriter) data(p *piece) error {
+func (f *frameWriter) data(p *piece, frame []byte) error {
 	if err := f.holeTo(p.offset); err != nil {
 		return err
 	}
-	f.manifest.Chunks = append(f.manifest.Chunks, Chunk{p.offset, p.length, f.fileAt, p.frameBytes, p.frameSum, p.sum})
-	return f.write(p.frame, p.frameBytes, p.length)
+	f.manifest.Chunks = append(f.manifest.Chunks, Chunk{Offset: p.offset, Length: p.length, SHA256: p.sum})
+	return f.write(frame, int64(len(frame)), p.length)
 }
 
 // finish writes the last hole and the seek table and completes the manifest.
@@ -167,13 +169,11 @@ func (f *frameWriter) finish() error {
 	if err := f.holeTo(f.manifest.LogicalBytes); err != nil {
 		return err
 	}
-	table := appendSeekTable(nil, f.frames)
 	if f.w != nil {
-		if _, err := f.w.Write(table); err != nil {
+		if _, err := f.w.Write(appendSeekTable(nil, f.frames)); err != nil {
 			return fmt.Errorf("append to data file: %w", err)
 		}
 	}
-	f.manifest.DataBytes = f.fileAt + int64(len(table))
 	f.manifest.ContentDigest = f.manifest.contentDigest()
 	return nil
 }

@@ -54,11 +54,47 @@ func TestWriteLeavesHolesOut(t *testing.T) {
 	if got, want := m.ChunkedBytes(), int64(3<<20); got > want {
 		t.Errorf("chunks hold %d bytes, want at most %d", got, want)
 	}
-	if m.DataBytes != int64(len(data)) {
-		t.Errorf("dataBytes %d, file has %d", m.DataBytes, len(data))
+	if l := layoutOf(t, m, data); l.SizeBytes() != int64(len(data)) {
+		t.Errorf("the layout has %d bytes, the file %d", l.SizeBytes(), len(data))
 	}
-	if err := m.CheckData(bytes.NewReader(data), int64(len(data))); err != nil {
-		t.Error(err)
+}
+
+// TestWriteUncompressed makes the same image of frames that hold the bytes as they are.
+func TestWriteUncompressed(t *testing.T) {
+	disk := testDisk(t)
+	want, packed := pack(t, disk)
+	var data bytes.Buffer
+	opts := master.WriteOptions{Traits: testTraits(), ChunkBytes: 512 << 10, Uncompressed: true}
+	m, err := master.Write(context.Background(), bytes.NewReader(disk), int64(len(disk)), &data, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, m); diff != "" {
+		t.Errorf("manifest (-compressed +not):\n%s", diff)
+	}
+	if layoutOf(t, m, data.Bytes()).Tag() == layoutOf(t, m, packed).Tag() {
+		t.Error("both layouts have the same tag")
+	}
+	wantPeers(t, m, data.Bytes(), disk)
+}
+
+// TestWriteLeavesOut makes no frame of what is kept already.
+func TestWriteLeavesOut(t *testing.T) {
+	disk := testDisk(t)
+	want, _ := pack(t, disk)
+	kept := newFrames()
+	opts := master.WriteOptions{Traits: testTraits(), ChunkBytes: 512 << 10, Have: func(sum master.Digest, rawBytes int64) bool {
+		return sum == want.Chunks[1].SHA256 && rawBytes == want.Chunks[1].Length
+	}}
+	m, err := master.WriteFrames(context.Background(), bytes.NewReader(disk), int64(len(disk)), kept.put, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, m); diff != "" {
+		t.Errorf("manifest (-all +without one):\n%s", diff)
+	}
+	if _, there := kept.all[want.Chunks[1].SHA256]; there || len(kept.all) == 0 {
+		t.Errorf("%d frames, with that of chunk 1: %v", len(kept.all), there)
 	}
 }
 
@@ -67,6 +103,10 @@ func TestWriteLeavesHolesOut(t *testing.T) {
 func TestZstdReadsMaster(t *testing.T) {
 	disk := testDisk(t)
 	m, data := pack(t, disk)
+	wantPeers(t, m, data, disk)
+}
+
+func wantPeers(t *testing.T, m *master.Manifest, data, disk []byte) {
 	t.Run("zstd", func(t *testing.T) {
 		tool, err := exec.LookPath("zstd")
 		if err != nil {

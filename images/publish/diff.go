@@ -26,19 +26,11 @@ func (p *Publisher) open(ctx context.Context, ref string) (inventory.Image, seen
 	if err != nil {
 		return image, seen{}, err
 	}
-	raw, err := m.Disk()
+	disk, err := contents.Open(m.Disk(), m.Manifest.LogicalBytes, m.Manifest.SectorBytes)
 	if err != nil {
 		return image, seen{}, errors.Join(err, m.Close())
 	}
-	done := func() error {
-		raw.Close()
-		return m.Close()
-	}
-	disk, err := contents.Open(raw, m.Manifest.LogicalBytes, m.Manifest.SectorBytes)
-	if err != nil {
-		return image, seen{}, errors.Join(err, done())
-	}
-	return image, seen{disk, done}, nil
+	return image, seen{disk, m.Close}, nil
 }
 
 // LintImage looks into an image of the store.

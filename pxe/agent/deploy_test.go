@@ -258,7 +258,8 @@ func TestDeployGoesOn(t *testing.T) {
 	}
 	checkWritten(t, s, d, 3)
 	// The partition table was fitted to the disk, so its chunks at both ends differ.
-	if want := chunks[0].FileLength + lost.FileLength + chunks[len(chunks)-1].FileLength; rep.WireBytes != want {
+	want := s.layout.Frame(0).Length + s.layout.Frame(len(chunks)/2).Length + s.layout.Frame(len(chunks)-1).Length
+	if rep.WireBytes != want {
 		t.Errorf("%d bytes were fetched, want %d: the chunk that the disk lost and those with the partition table, of %d", rep.WireBytes, want, first.WireBytes)
 	}
 	cut.Image = "other@sha256:ab"

@@ -117,6 +117,7 @@ type imageServer struct {
 	*httptest.Server
 	manifest *master.Manifest
 	digest   string
+	layout   *master.Layout
 	raw      []byte
 	// flips is how many of the next answers with data get a wrong bit.
 	flips atomic.Int64
@@ -137,12 +138,18 @@ func serveImage(t testing.TB, sectorBytes int, traits master.Traits) *imageServe
 		t.Fatal(err)
 	}
 	s.manifest, s.digest = m, master.DigestOf(doc).String()
+	if s.layout, err = (master.ReaderSource{Data: bytes.NewReader(data.Bytes())}).Layout(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/manifest", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(doc) })
 	mux.HandleFunc("/data", func(w http.ResponseWriter, r *http.Request) {
-		s.data.Add(1)
 		body := data.Bytes()
-		if s.flips.Add(-1) >= 0 {
+		chunks := !strings.HasPrefix(r.Header.Get("Range"), "bytes=-") // not the seek table
+		if chunks {
+			s.data.Add(1)
+		}
+		if chunks && s.flips.Add(-1) >= 0 {
 			body = bytes.Clone(body)
 			for i := 0; i < len(body); i += 8 << 10 {
 				body[i] ^= 4

@@ -113,7 +113,7 @@ func bulkyImage(dir string) error {
 		return err
 	}
 	defer os.Remove(raw)
-	_, err = master.Apply(ctx, m.Manifest, m.Source(), disk, master.ApplyOptions{})
+	_, err = m.Apply(ctx, disk, master.ApplyOptions{})
 	if err == nil {
 		err = fillRandom(disk, m.Manifest.LogicalBytes)
 	}

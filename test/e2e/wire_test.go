@@ -60,7 +60,8 @@ func (r *rack) flippingProxy(from, to string) *atomic.Int64 {
 		}
 		w.WriteHeader(resp.StatusCode)
 		var body io.Reader = resp.Body
-		if strings.HasSuffix(req.URL.Path, "/data") && flips.CompareAndSwap(0, 1) {
+		chunks := strings.HasSuffix(req.URL.Path, "/data") && !strings.HasPrefix(req.Header.Get("Range"), "bytes=-") // not the seek table
+		if chunks && flips.CompareAndSwap(0, 1) {
 			body = &flipper{r: resp.Body, at: 1000}
 		}
 		_, _ = io.Copy(w, body) // the peer tells
