@@ -19,7 +19,7 @@ func (w *imageWork) Import(ctx context.Context, in api.ImageImport, progress fun
 	if !filepath.IsAbs(in.Path) && !isURL(in.Path) {
 		return inventory.Image{}, inventory.Invalid("path %q (the server needs an absolute one, or a URL)", in.Path)
 	}
-	o := images.ImportOptions{Name: in.Name, Format: images.Format(in.Format), Version: w.version(),
+	o := images.ImportOptions{Name: in.Name, Format: images.Format(in.Format), Version: w.version(), Later: w.later,
 		Traits: master.Traits{GrowPartition: in.GrowPartition, FirstBoot: master.FirstBoot(in.FirstBoot)},
 		Progress: func(p images.ImportProgress) {
 			progress(api.WorkLine{Step: p.Step, Bytes: p.DoneBytes, Total: p.TotalBytes})
@@ -37,6 +37,10 @@ func (w *imageWork) Import(ctx context.Context, in api.ImageImport, progress fun
 	image, err := w.publish.Store.Import(ctx, in.Path, o)
 	if err != nil {
 		return image, err
+	}
+	select {
+	case w.imported <- struct{}{}:
+	default:
 	}
 	return w.release(ctx, image, in.Channel, in.Untested, "imported", progress)
 }

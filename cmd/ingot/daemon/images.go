@@ -24,6 +24,9 @@ type imageWork struct {
 	publish *publish.Publisher
 	store   inventory.Store // nil without a server
 	share   *bucket.Share   // nil for none
+	// later leaves the compression of imports to compress; it is woken by imported.
+	later    bool
+	imported chan struct{}
 	// gone is told of an image that was removed; nil is allowed.
 	gone func(ctx context.Context, digest string)
 	cfg  Images
@@ -55,7 +58,7 @@ func openImageWork(data string, cfg Images, log *slog.Logger) (*imageWork, error
 	}
 	served.Trust = keys.Trust
 	work := filepath.Join(data, "build")
-	w := &imageWork{images: served, cfg: cfg, now: time.Now, log: log}
+	w := &imageWork{images: served, cfg: cfg, now: time.Now, log: log, imported: make(chan struct{}, 1)}
 	w.publish = &publish.Publisher{Store: own, Keys: keys, Guest: publish.Machines{Dir: work, Log: log}, Dir: work, Cache: filepath.Join(data, "cache"),
 		Now: time.Now, Log: log, Events: w.tell}
 	w.publish.Signer, err = cfg.signer()

@@ -95,7 +95,7 @@ func (d *Daemon) openImages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	work.store, work.now = d.store, d.now
+	work.store, work.now, work.later = d.store, d.now, true
 	d.images = work
 	if err := d.openShare(ctx); err != nil {
 		return err

@@ -124,6 +124,7 @@ func (d *Daemon) work(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error {
 		return d.images.rescan(ctx, func(err error) { d.log.Error("rescan images", "err", err) })
 	})
+	g.Go(func() error { d.images.compress(ctx); return nil })
 	if d.images.share != nil {
 		g.Go(func() error { return d.images.share.Run(ctx) })
 	}
