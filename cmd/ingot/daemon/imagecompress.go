@@ -42,8 +42,9 @@ func (w *imageWork) compressNow(ctx context.Context) error {
 	if err := w.publish.Store.Compress(ctx, count); err != nil {
 		return err
 	}
-	if bytes > 0 {
-		w.log.Info("images compressed", "bytes", bytes, "took", w.now().Sub(start).Round(time.Millisecond))
+	if bytes == 0 {
+		return nil
 	}
-	return nil
+	w.log.Info("images compressed", "bytes", bytes, "took", w.now().Sub(start).Round(time.Millisecond))
+	return w.mirror(ctx) // what they take is less now
 }
