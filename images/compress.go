@@ -4,39 +4,48 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"ingot/images/master"
 )
 
 // Compress compresses what imports left for later (see [ImportOptions]), pack by pack, and
-// returns when all is done; at once when another process is at it. Images can be read all
+// returns when all is done, also by another process that is at it. Images can be read all
 // the time: the old packs go when nobody reads them any more, in this call or in a later
 // one. Cut short it loses nothing. progress is told of bytes of a pack, from one goroutine;
 // nil is allowed.
 func (s *Store) Compress(ctx context.Context, progress func(done, total int64)) (err error) {
-	lock, err := s.flock(compressLock, unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil
-	}
+	lock, err := os.OpenFile(filepath.Join(s.dir, compressLock), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return fmt.Errorf("compress images: %w", err)
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	for err == nil {
-		var number int
-		if number, err = s.plainPack(); err != nil || number == 0 {
-			break
-		}
-		err = s.guard(ctx, func(ctx context.Context) error { return s.compressPack(ctx, number, progress) })
+	if err = waitFlock(ctx, lock); err == nil {
+		err = s.compressAll(ctx, progress)
 	}
-	if err = errors.Join(err, s.locked(ctx, s.sweepPacks)); err != nil {
+	if err != nil {
 		return fmt.Errorf("compress images: %w", err)
 	}
 	return nil
+}
+
+func (s *Store) compressAll(ctx context.Context, progress func(done, total int64)) error {
+	for {
+		number, err := s.plainPack()
+		if err != nil {
+			return err
+		}
+		if number == 0 {
+			return s.locked(ctx, s.sweepPacks)
+		}
+		if err := s.guard(ctx, func(ctx context.Context) error { return s.compressPack(ctx, number, progress) }); err != nil {
+			return err
+		}
+	}
 }
 
 // Uncompressed reports whether [Store.Compress] has work to do.

@@ -243,3 +243,33 @@ func TestLaterWithoutRoom(t *testing.T) {
 	}
 	wantUncompressed(t, store, false)
 }
+
+// TestExportedDataIsCompressed exports an image before it was compressed.
+func TestExportedDataIsCompressed(t *testing.T) {
+	store, _ := newStore(t)
+	image, err := store.Import(t.Context(), textDisk(t, 6), later())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size := fileSize(t, exported(t, store, image.Digest, images.FormatZstd)); size >= image.StoredBytes*2/3 {
+		t.Errorf("the file has %d bytes, the store had %d", size, image.StoredBytes)
+	}
+}
+
+// TestCompressWaits has two at once: both return when all is done.
+func TestCompressWaits(t *testing.T) {
+	store, _ := newStore(t)
+	if _, err := store.Import(t.Context(), textDisk(t, 7), later()); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	for range 2 {
+		go func() { done <- store.Compress(t.Context(), nil) }()
+	}
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		wantUncompressed(t, store, false)
+	}
+}

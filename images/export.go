@@ -118,6 +118,9 @@ func (s *Store) exporter(digest string, format Format, o ExportOptions) (func(co
 		}, nil
 	case FormatZstd:
 		return func(ctx context.Context, f *os.File) error {
+			if err := s.Compress(ctx, nil); err != nil { // the frames go as they are stored
+				return err
+			}
 			return s.withMaster(digest, func(m *Master) error { return exportData(ctx, m, f, o) })
 		}, nil
 	case FormatQcow2, FormatVMDK, FormatVHDX:

@@ -18,11 +18,6 @@ func (s *Share) pushChunks(ctx context.Context, m *images.Master) error {
 	if err != nil {
 		return err
 	}
-	compressor, err := master.NewCompressor(0)
-	if err != nil {
-		return err
-	}
-	defer compressor.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for i, c := range m.Manifest.Chunks {
@@ -35,9 +30,6 @@ func (s *Share) pushChunks(ctx context.Context, m *images.Master) error {
 		}
 		group.Go(func() error {
 			frame, err := m.Frame(i)
-			if err == nil && master.IsRawFrame(frame) { // the store has not come to it yet
-				frame, err = compressor.Compress(c.SHA256, frame)
-			}
 			if err != nil {
 				return err
 			}

@@ -35,6 +35,9 @@ func (s *Share) mend(ctx context.Context) error {
 	if len(wanted) == 0 {
 		return nil
 	}
+	if err := s.Store.Compress(ctx, nil); err != nil { // its frames go as they are stored
+		return err
+	}
 	list, err := s.Store.List(ctx)
 	if err != nil {
 		return err

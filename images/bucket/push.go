@@ -77,6 +77,9 @@ func (s *Share) stored(digest string) bool {
 
 // pushNew puts a whole image: the manifest first, which holds its chunks; image.json last.
 func (s *Share) pushNew(ctx context.Context, image inventory.Image, d master.Digest, folder fs.FS) (err error) {
+	if err := s.Store.Compress(ctx, nil); err != nil { // its frames go as they are stored
+		return err
+	}
 	m, err := s.Store.Open(image.Digest)
 	if err != nil {
 		return err
