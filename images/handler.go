@@ -29,7 +29,7 @@ func (s *Store) Handler() http.Handler {
 	})
 	mux.HandleFunc("GET /images/{digest}/data", func(w http.ResponseWriter, r *http.Request) {
 		s.serve(w, r, "application/zstd", func(m *Master) io.ReadSeeker {
-			w.Header().Set("ETag", `"`+m.digest.Hex()+"-"+m.Data.layout.Tag()+`"`)
+			w.Header().Set("ETag", `"`+m.digest.Hex()+"-"+m.Layout().Tag()+`"`)
 			w.Header().Set("Cache-Control", "private, no-cache")
 			return m.Data.reader(0)
 		})

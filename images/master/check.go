@@ -58,7 +58,7 @@ func (m *Manifest) checkHead() error {
 		return &ManifestError{"logicalBytes", fmt.Sprintf("%d is not a multiple of the %d-byte sector", m.LogicalBytes, m.SectorBytes)}
 	case m.ChunkBytes <= 0 || m.ChunkBytes > MaxChunkBytes:
 		return &ManifestError{"chunkBytes", fmt.Sprintf("is %d, want 1 to %d", m.ChunkBytes, MaxChunkBytes)}
-	case (m.DataBytes > 0) != (m.Version == 1):
+	case m.Version == 1 && m.DataBytes <= 0, m.Version != 1 && m.DataBytes != 0:
 		return &ManifestError{"dataBytes", fmt.Sprintf("is %d, in a manifest of version %d", m.DataBytes, m.Version)}
 	}
 	return nil

@@ -46,6 +46,7 @@ func TestManifestRefuses(t *testing.T) {
 		{"unaligned", "chunks[0].offset", func(m *master.Manifest) { m.Chunks[0].Offset = 1 }},
 		{"a key of version 1", "chunks[0].frameSha256", func(m *master.Manifest) { m.Chunks[0].FileLength = 1 }},
 		{"version 1's size", "dataBytes", func(m *master.Manifest) { m.DataBytes = 1 }},
+		{"a negative size", "dataBytes", func(m *master.Manifest) { m.DataBytes = -1 }},
 		{"version 1 without a size", "dataBytes", func(m *master.Manifest) { m.Version = 1 }},
 		{"frame larger than its chunk", "chunks[0].fileLength", asVersion1(func(m *master.Manifest) { m.Chunks[0].FileLength = 1 << 40 })},
 		{"frame past the file", "chunks[0].fileOffset", asVersion1(func(m *master.Manifest) { m.Chunks[0].FileOffset = m.DataBytes })},

@@ -130,7 +130,7 @@ func LintFile(ctx context.Context, dir string, in api.ImageImport) ([]api.LintFi
 		return nil, err
 	}
 	in.Name, in.Channel = "unnamed", noChannel
-	local.later = true // never
+	local.later = true // the store is gone before
 	image, err := local.Import(ctx, in, func(api.WorkLine) {})
 	if err != nil {
 		return nil, err

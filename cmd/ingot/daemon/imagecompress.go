@@ -15,7 +15,10 @@ func (w *imageWork) compress(ctx context.Context) {
 	defer tick.Stop()
 	said := ""
 	for {
-		if err := w.compressNow(ctx); err != nil && ctx.Err() == nil && err.Error() != said {
+		switch err := w.compressNow(ctx); {
+		case err == nil:
+			said = ""
+		case ctx.Err() == nil && err.Error() != said:
 			said = err.Error()
 			w.log.Warn("images stay uncompressed; the server tries again", "err", err)
 		}
