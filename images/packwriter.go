@@ -1,12 +1,11 @@
 package images
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"ingot/images/master"
 )
@@ -18,8 +17,9 @@ type packWriter struct {
 	entries []packEntry
 	where   map[master.Digest]int
 	bytes   int64
-	// flushed is how much the kernel was told to write to the disk.
-	flushed int64
+	// flushed is how much is on stable storage when flushing has ended.
+	flushed  int64
+	flushing chan error // nil when nothing is being flushed
 	// plain says that the frames hold the bytes as they are.
 	plain bool
 	// replaced are frames that another pack has, damaged or not compressed.
@@ -40,9 +40,10 @@ func (w *packWriter) place(sum master.Digest) (location, bool) {
 	return location{offset: w.entries[i].offset, length: w.entries[i].length}, true
 }
 
-// flushBytes is how much is gathered before the disk is set to work, so that sync has
-// little left to wait for.
-const flushBytes = 16 << 20
+// flushBytes is how much is gathered before the disk is told to make it durable while the
+// next frames are made, so that sync has little left to wait for: not only for the kernel,
+// which writes back by itself, but for the disk's own cache.
+const flushBytes = 64 << 20
 
 func (w *packWriter) add(sum master.Digest, frame []byte) (err error) {
 	if w.file == nil {
@@ -57,12 +58,33 @@ func (w *packWriter) add(sum master.Digest, frame []byte) (err error) {
 	w.where[sum] = len(w.entries)
 	w.entries = append(w.entries, packEntry{sum, w.bytes, int64(len(frame))})
 	w.bytes += int64(len(frame))
-	if w.bytes-w.flushed >= flushBytes {
-		// Only a hint: a file system without it writes everything at the end.
-		_ = unix.SyncFileRange(int(w.file.Fd()), w.flushed, w.bytes-w.flushed, unix.SYNC_FILE_RANGE_WRITE)
-		w.flushed = w.bytes
+	return w.flushEarly()
+}
+
+// flushEarly has the disk take what it lacks, in the background, if there is enough of it.
+func (w *packWriter) flushEarly() error {
+	select {
+	case err := <-w.flushing:
+		if w.flushing = nil; err != nil {
+			return err
+		}
+	default:
+	}
+	if w.flushing == nil && w.bytes-w.flushed >= flushBytes {
+		w.flushed, w.flushing = w.bytes, make(chan error, 1)
+		go func(f *os.File, done chan<- error) { done <- f.Sync() }(w.file, w.flushing)
 	}
 	return nil
+}
+
+// waitFlush waits for what is being flushed.
+func (w *packWriter) waitFlush() error {
+	if w.flushing == nil {
+		return nil
+	}
+	err := <-w.flushing
+	w.flushing = nil
+	return err
 }
 
 func (w *packWriter) read(sum master.Digest) ([]byte, error) {
@@ -76,14 +98,14 @@ func (w *packWriter) sync() error {
 	if w.file == nil {
 		return nil
 	}
-	return w.file.Sync()
+	return errors.Join(w.waitFlush(), w.file.Sync())
 }
 
 func (w *packWriter) close() error {
 	if w.file == nil {
 		return nil
 	}
-	return w.file.Close()
+	return errors.Join(w.waitFlush(), w.file.Close())
 }
 
 // nextPack is the number behind those of the names.

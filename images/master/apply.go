@@ -33,7 +33,7 @@ func Apply(ctx context.Context, m *Manifest, src Source, target Target, opts App
 	if err != nil {
 		return p, fmt.Errorf("write image: %w", err)
 	}
-	run := &applyRun{m: m, dec: dec, src: src, target: target, opts: opts, layout: newLayoutKeeper(m, src), progress: p, events: make(chan event, 4*opts.Workers)}
+	run := &applyRun{m: m, dec: dec, src: src, target: target, opts: opts, layout: newLayoutKeeper(m, src), progress: p, events: make(chan event, 4*opts.Workers), early: newEarlySync(target)}
 	err = run.all(ctx)
 	return run.progress, err
 }
@@ -48,6 +48,7 @@ type applyRun struct {
 	dec      *zstd.Decoder
 	progress Progress // owned by all's caller, see collect
 	events   chan event
+	early    *earlySync
 }
 
 // event is what a worker tells the collector.
@@ -152,6 +153,16 @@ func (r *applyRun) parallel(ctx context.Context, all []byteRange) error {
 		}
 		return nil
 	})
+	group.Go(r.early.run)
+	group.Go(func() error {
+		defer r.early.end()
+		return r.fetchAll(ctx, ranges)
+	})
+	return group.Wait()
+}
+
+func (r *applyRun) fetchAll(ctx context.Context, ranges <-chan byteRange) error {
+	group, ctx := errgroup.WithContext(ctx)
 	for range r.opts.Workers {
 		group.Go(func() error {
 			w := r.newWorker()

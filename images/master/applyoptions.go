@@ -9,8 +9,9 @@ import (
 // ApplyOptions says how an image is written. The zero value is right for most.
 type ApplyOptions struct {
 	// Workers is how many ranges are fetched, decoded and written at once, each
-	// over a connection and with two buffers of ChunkBytes. 0 is three for each
-	// CPU, so that some wait for the disk while others decode, and at most 16.
+	// over a connection and with some 3 MiB of buffers. 0 is eight for each CPU, so
+	// that some decode while others wait for the disk, also for one that takes nothing
+	// while it is synced, and at most 16.
 	Workers int
 	// RangeBytes is the most that one request asks for; 0 is 4 MiB: little enough that
 	// the workers end at about the same time.
@@ -52,7 +53,7 @@ type Progress struct {
 
 func (o ApplyOptions) withDefaults() ApplyOptions {
 	if o.Workers <= 0 {
-		o.Workers = min(3*runtime.GOMAXPROCS(0), 16)
+		o.Workers = min(8*runtime.GOMAXPROCS(0), 16)
 	}
 	if o.RangeBytes <= 0 {
 		o.RangeBytes = 4 << 20

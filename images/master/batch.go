@@ -42,6 +42,7 @@ func (w *worker) flush() error {
 	if _, err := w.target.WriteAt(w.buf[:w.length], w.offset); err != nil {
 		return &diskError{fmt.Errorf("write %d bytes at %d of the disk: %w", w.length, w.offset, err)}
 	}
+	w.early.wrote(w.length)
 	for _, i := range w.chunks {
 		n := w.m.Chunks[i].Length
 		w.events <- event{i, Progress{DoneBytes: n, WrittenBytes: n}}

@@ -197,8 +197,7 @@ func (b *bench) bareRack(ctx context.Context, l *lab.Lab, files string) (servers
 	if err != nil {
 		return nil, nil, err
 	}
-	self := b.oursArgs(files)[0]
-	web, err := b.start(ctx, prints(""), nil, inRack(l, self, "serve", "10.66.0.1:8081", files)...)
+	web, err := b.start(ctx, prints(""), nil, inRack(l, b.part(), "serve", "10.66.0.1:8081", files)...)
 	if err != nil {
 		return []*server{dns}, nil, err
 	}

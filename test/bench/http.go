@@ -67,12 +67,11 @@ func httpContests(ctx context.Context, b *bench) ([]*contest, error) {
 // oursArgs run the machine listener with its file handler over a folder, in a process of
 // its own.
 func (b *bench) oursArgs(dir string) []string {
-	self, err := os.Executable()
-	if err != nil {
-		self = os.Args[0]
-	}
-	return []string{self, "serve", oursAt, dir}
+	return []string{b.part(), "serve", oursAt, dir}
 }
+
+// part is the program that runs what is measured of Ingot in a process of its own.
+func (b *bench) part() string { return filepath.Join(b.bin, "benchpart") }
 
 const nginxConfig = `daemon off; pid %[1]s/nginx.pid; worker_processes auto; error_log stderr; user root;
 events { worker_connections 1024; }

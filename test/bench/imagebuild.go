@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"ingot/images"
 	"ingot/images/build"
 )
 
@@ -55,7 +53,7 @@ func (b *bench) buildOurs(ctx context.Context) (values, error) {
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 		return nil, err
 	}
-	return b.timed(ctx, outside(b.oursArgs(dir)[0], "build", filepath.Join(b.scratch, "build-cache"), dir)...)
+	return b.timed(ctx, outside(b.part(), "build", filepath.Join(b.scratch, "build-cache"), dir)...)
 }
 
 func (b *bench) buildPlain(ctx context.Context) (v values, err error) {
@@ -69,27 +67,4 @@ func (b *bench) buildPlain(ctx context.Context) (v values, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	return b.timed(ctx, outside("unshare", "--mount", "sh", "-ec", plainBuild, "sh", dir, strings.Join(r.Components, ","), strings.Join(r.Packages, ","))...)
-}
-
-// buildImage CACHE DIR: debian-12 into a store.
-func buildImage(args []string) error {
-	if len(args) != 2 {
-		return errors.New("usage: bench build CACHE DIR")
-	}
-	ctx := context.Background()
-	r, err := build.EmbeddedRecipe("debian-12")
-	if err != nil {
-		return err
-	}
-	store, err := images.NewStore(filepath.Join(args[1], "store"))
-	if err != nil {
-		return err
-	}
-	opts := build.Options{Dir: args[1], Cache: args[0], Log: io.Discard}
-	return build.Build(ctx, r, opts, func(ctx context.Context, made build.Result) error {
-		o := rawOptions(images.FormatRaw)
-		o.Traits = made.Traits
-		_, err := store.Import(ctx, made.Raw, o)
-		return err
-	})
 }

@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"ingot/images"
 )
 
 // plainConvert is what an import is measured against; syncedConvert ends, as an import
@@ -82,7 +80,7 @@ func (b *bench) importOne(ctx context.Context, dir, file string, more ...string)
 	if err := os.RemoveAll(store); err != nil {
 		return nil, err
 	}
-	return b.timed(ctx, append([]string{b.oursArgs(dir)[0], "import", store, file}, more...)...)
+	return b.timed(ctx, append([]string{b.part(), "import", store, file}, more...)...)
 }
 
 // convert runs qemu-img to a file that is not there.
@@ -99,22 +97,4 @@ func (b *bench) timed(ctx context.Context, args ...string) (values, error) {
 		return nil, err
 	}
 	return values{"time": time.Since(start).Seconds(), "CPU": used(cmd).Seconds()}, nil
-}
-
-// importFile STORE FILE [compress]: an import into a store that has nothing yet, as a
-// server does it.
-func importFile(args []string) error {
-	if len(args) != 2 && (len(args) != 3 || args[2] != "compress") {
-		return errors.New("usage: bench import STORE FILE [compress]")
-	}
-	store, err := images.NewStore(args[0])
-	if err != nil {
-		return err
-	}
-	o := rawOptions("")
-	o.Later = true
-	if _, err = store.Import(context.Background(), args[1], o); err != nil || len(args) == 2 {
-		return err
-	}
-	return store.Compress(context.Background(), nil)
 }

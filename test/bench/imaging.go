@@ -38,12 +38,11 @@ func imagingContests(ctx context.Context, b *bench) ([]*contest, error) {
 		targets: []target{{"time", 1 / 3.5, best}},
 		note:    "0.29 × the time is 3.5 × as fast. What Ingot wrote in the first round was compared with the source, byte by byte. The last line is the floor that the disk sets."}
 	checked := false
-	self := b.oursArgs(dir)[0]
 	c.contestants = []contestant{
 		{"Ingot", func(ctx context.Context) (values, error) {
 			check := !checked
 			checked = true
-			return b.image(ctx, dir, sizeMiB<<20, check, "", "exec "+self+" write "+base+image+" $disk")
+			return b.image(ctx, dir, sizeMiB<<20, check, "", "exec "+b.part()+" write "+base+image+" $disk")
 		}},
 		{"curl, zstd -d, dd conv=sparse", func(ctx context.Context) (values, error) {
 			return b.image(ctx, dir, sizeMiB<<20, false, "image.raw.zst", "curl -sf "+base+"/image.raw.zst | zstd -dcq | dd of=$disk bs=1M iflag=fullblock conv=sparse,fsync,notrunc status=none")
@@ -52,7 +51,7 @@ func imagingContests(ctx context.Context, b *bench) ([]*contest, error) {
 			return b.image(ctx, dir, sizeMiB<<20, false, "image.raw.zst", "exec bmaptool --quiet copy --bmap "+dir+"/image.bmap "+base+"/image.raw.zst $disk")
 		}},
 		{c.reference, func(ctx context.Context) (values, error) {
-			v, err := b.image(ctx, dir, sizeMiB<<20, false, "image.bmap", "exec "+self+" copy "+dir+"/image.raw $disk")
+			v, err := b.image(ctx, dir, sizeMiB<<20, false, "image.bmap", "exec "+b.part()+" copy "+dir+"/image.raw $disk")
 			delete(v, "wire")
 			return v, err
 		}},
@@ -83,7 +82,7 @@ func (b *bench) makeImage(ctx context.Context, dir string, size, data int64) err
 // storeImage imports a raw disk into the store of a folder and returns the path below the
 // server at which it is served.
 func storeImage(ctx context.Context, dir, raw string) (string, error) {
-	store, err := images.NewStore(filepath.Join(dir, storeFolder))
+	store, err := images.NewStore(filepath.Join(dir, "store"))
 	if err != nil {
 		return "", err
 	}

@@ -43,11 +43,6 @@ var tables = []struct {
 }
 
 func main() {
-	if len(os.Args) > 1 {
-		if part, ok := parts[os.Args[1]]; ok {
-			exit(part(os.Args[2:]))
-		}
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	exit(run(ctx))
@@ -115,7 +110,7 @@ func (b *bench) open(ctx context.Context, cache string) error {
 		return err
 	}
 	b.peers, b.bin, b.data = filepath.Join(cache, "peers", "root"), filepath.Join(cache, "bench", "bin"), filepath.Join(cache, "bench", "data")
-	for _, path := range []string{b.peers, filepath.Join(b.bin, "ingot")} {
+	for _, path := range []string{b.peers, filepath.Join(b.bin, "ingot"), b.part()} {
 		if _, err := os.Stat(path); err != nil {
 			return fmt.Errorf("%s is missing: scripts/bench makes it: %w", path, err)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -181,4 +182,13 @@ func (b *bench) command(ctx context.Context, env []string, args ...string) (stri
 		return string(out), cmd, fmt.Errorf("%s: %w: %s", args[0], err, lastLines(string(out)))
 	}
 	return string(out), cmd, nil
+}
+
+// lineOf decodes the first JSON object that a part printed.
+func lineOf(text string) (map[string]int64, error) {
+	out := map[string]int64{}
+	if err := json.Unmarshal([]byte(text), &out); err != nil {
+		return nil, fmt.Errorf("read result %q: %w", lastLines(text), err)
+	}
+	return out, nil
 }
