@@ -77,15 +77,14 @@ func (d *Data) readFrame(i int) ([]byte, error) {
 	return frame, err
 }
 
-// readChunk returns a frame and checks the hash of its bytes.
-func (d *Data) readChunk(i int) ([]byte, error) {
-	frame, err := d.readFrame(i)
-	if err != nil {
-		return nil, err
+// readChunk returns a frame and its bytes, whose hash is checked.
+func (d *Data) readChunk(i int) (frame, raw []byte, err error) {
+	if frame, err = d.readFrame(i); err != nil {
+		return nil, nil, err
 	}
 	c := d.manifest.Chunks[i]
-	if _, err := c.Unpack(frame, c.Room()); err != nil {
-		return nil, chunkProblem(i, c, fmt.Sprintf("is damaged: %v", err))
+	if raw, err = c.Unpack(frame, c.Room()); err != nil {
+		return nil, nil, chunkProblem(i, c, fmt.Sprintf("is damaged: %v", err))
 	}
-	return frame, nil
+	return frame, raw, nil
 }

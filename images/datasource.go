@@ -69,6 +69,6 @@ func (r *checkedReader) load(part master.Part) (err error) {
 		r.rest = r.data.layout.Computed(part)
 		return nil
 	}
-	r.rest, err = r.data.readChunk(part.Chunk)
+	r.rest, _, err = r.data.readChunk(part.Chunk)
 	return err
 }

@@ -126,7 +126,7 @@ func pack(ctx context.Context, st *staging, src *source, o ImportOptions) (*mast
 	case err != nil:
 		return nil, err
 	}
-	disk := master.NewDisk(manifest, func(i int) ([]byte, error) { return st.frame(manifest.Chunks[i].Name()) })
+	disk := master.NewDisk(manifest, func(i int) ([]byte, error) { return st.chunk(manifest.Chunks[i]) })
 	return manifest, checkRaw(disk, manifest.LogicalBytes, o.Traits)
 }
 

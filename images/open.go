@@ -48,10 +48,18 @@ func (m *Master) Apply(ctx context.Context, target master.Target, o master.Apply
 func (m *Master) Layout() *master.Layout { return m.Data.layout }
 
 // Frame returns the frame of chunk i as it is stored, and checks the hash of its bytes.
-func (m *Master) Frame(i int) ([]byte, error) { return m.Data.readChunk(i) }
+func (m *Master) Frame(i int) ([]byte, error) {
+	frame, _, err := m.Data.readChunk(i)
+	return frame, err
+}
 
 // Disk reads the raw disk without unpacking it whole, until the master is closed.
-func (m *Master) Disk() *master.Disk { return master.NewDisk(m.Manifest, m.Data.readFrame) }
+func (m *Master) Disk() *master.Disk {
+	return master.NewDisk(m.Manifest, func(i int) ([]byte, error) {
+		_, raw, err := m.Data.readChunk(i)
+		return raw, err
+	})
+}
 
 // Open opens an image by its full digest. It errors with inventory.ErrNotFound
 // when it is not there, with inventory.ErrDenied when [Store.Trust] refuses it, and when

@@ -4,6 +4,7 @@ import (
 	cmp2 "cmp"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,6 +50,27 @@ func TestOpenFindsDamage(t *testing.T) {
 			}
 			restore(t, store, image.Digest)
 		})
+	}
+}
+
+// TestDiskDamaged: who reads the disk of an image with a damaged chunk hears which one, and
+// what to do.
+func TestDiskDamaged(t *testing.T) {
+	store, dir := newStore(t)
+	image, err := store.Import(t.Context(), rawDisk(t, 5), options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pack := somePack(t, dir)
+	flip(t, pack, fileSize(t, pack)/2)
+	m, err := store.Open(image.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	_, err = io.Copy(io.Discard, io.NewSectionReader(m.Disk(), 0, image.SizeBytes))
+	if err == nil || !strings.Contains(err.Error(), "chunk ") || !strings.Contains(err.Error(), "import or build the image again") {
+		t.Errorf("reading the disk: %v", err)
 	}
 }
 

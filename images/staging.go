@@ -158,6 +158,15 @@ func (st *staging) frame(d master.Digest) ([]byte, error) {
 	return st.store.readPlace(p)
 }
 
+// chunk returns the bytes of a chunk of the image.
+func (st *staging) chunk(c master.Chunk) ([]byte, error) {
+	frame, err := st.frame(c.Name())
+	if err != nil {
+		return nil, err
+	}
+	return c.Unpack(frame, c.Room())
+}
+
 // sync returns when all that was staged is on stable storage.
 func (st *staging) sync() error {
 	if err := st.pack.sync(); err != nil {

@@ -1,6 +1,7 @@
 package bucket_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ingot/images"
 	"ingot/images/bucket/buckettest"
+	"ingot/images/master"
 	"ingot/inventory"
 )
 
@@ -132,6 +135,35 @@ func TestNothingTwice(t *testing.T) {
 	b.look(t)
 	if n := puts.Load(); n != 0 {
 		t.Errorf("%d objects were put by a look at what is the same", n)
+	}
+}
+
+// TestPutCompressed: an image whose compression was left for later goes into the bucket
+// compressed, and comes out of it whole.
+func TestPutCompressed(t *testing.T) {
+	g := startGateway(t)
+	a, b := newServer(t, g, "a"), newServer(t, g, "b")
+	const size = 8 << 20
+	path := filepath.Join(t.TempDir(), "text.raw")
+	if err := os.WriteFile(path, bytes.Repeat([]byte("sixteen letters "), size/16), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	image, err := a.store.Import(t.Context(), path, images.ImportOptions{Name: "web", Version: "1", Format: images.FormatRaw, Later: true,
+		Traits: master.Traits{SectorBytes: 512, FirstBoot: master.FirstBootNone}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if waits, err := a.store.Uncompressed(); err != nil || !waits {
+		t.Fatalf("left for later: %v, %v", waits, err)
+	}
+	a.point(t, "stable", image)
+	a.look(t)
+	if put := total(objects(t, g, "")); put > size/10 {
+		t.Errorf("%d bytes went into the bucket, the disk has %d", put, size)
+	}
+	b.look(t)
+	if !bytes.Equal(b.disk(t, image.Digest), read(t, path)) {
+		t.Error("the disk differs")
 	}
 }
 

@@ -14,8 +14,8 @@ const diskCacheChunks = 4
 // Disk reads the raw disk of a master without unpacking it whole. It is safe for many
 // goroutines.
 type Disk struct {
-	m     *Manifest
-	frame func(chunk int) ([]byte, error)
+	m      *Manifest
+	unpack func(chunk int) ([]byte, error)
 
 	mu     sync.Mutex
 	recent []unpacked // newest last
@@ -26,10 +26,10 @@ type unpacked struct {
 	raw   []byte
 }
 
-// NewDisk reads the disk of a manifest. frame returns a chunk's frame; the hash of its
-// bytes is checked.
-func NewDisk(m *Manifest, frame func(chunk int) ([]byte, error)) *Disk {
-	return &Disk{m: m, frame: frame}
+// NewDisk reads the disk of a manifest. unpack returns a chunk's bytes, which are right
+// ([Chunk.Unpack]) and stay as they are.
+func NewDisk(m *Manifest, unpack func(chunk int) ([]byte, error)) *Disk {
+	return &Disk{m: m, unpack: unpack}
 }
 
 // SizeBytes is the size of the disk.
@@ -74,7 +74,7 @@ func (d *Disk) read(p []byte, off int64) (int, error) {
 	i := d.find(off)
 	if i < len(d.m.Chunks) {
 		if c := d.m.Chunks[i]; c.Offset <= off {
-			raw, err := d.unpack(i)
+			raw, err := d.chunk(i)
 			return copy(p, raw[min(off-c.Offset, int64(len(raw))):]), err
 		}
 		end = d.m.Chunks[i].Offset
@@ -84,7 +84,7 @@ func (d *Disk) read(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-func (d *Disk) unpack(chunk int) ([]byte, error) {
+func (d *Disk) chunk(chunk int) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if at := slices.IndexFunc(d.recent, func(u unpacked) bool { return u.chunk == chunk }); at >= 0 {
@@ -92,14 +92,9 @@ func (d *Disk) unpack(chunk int) ([]byte, error) {
 		d.recent = append(slices.Delete(d.recent, at, at+1), u)
 		return u.raw, nil
 	}
-	c := d.m.Chunks[chunk]
-	frame, err := d.frame(chunk)
+	raw, err := d.unpack(chunk)
 	if err != nil {
 		return nil, err
-	}
-	raw, err := c.Unpack(frame, c.Room())
-	if err != nil {
-		return nil, fmt.Errorf("read image at %d of the disk: %w", c.Offset, err)
 	}
 	if len(d.recent) >= diskCacheChunks {
 		d.recent = slices.Delete(d.recent, 0, 1)

@@ -10,11 +10,14 @@ const earlySyncBytes = 128 << 20
 // earlySync syncs a target from time to time.
 type earlySync struct {
 	target Target
-	wake   chan struct{}
-	bytes  atomic.Int64 // since the last one
+	wake   chan struct{} // never closed: bytes are also written behind the end
+	stop   chan struct{}
+	bytes  atomic.Int64 // since the last sync began
 }
 
-func newEarlySync(t Target) *earlySync { return &earlySync{target: t, wake: make(chan struct{})} }
+func newEarlySync(t Target) *earlySync {
+	return &earlySync{target: t, wake: make(chan struct{}), stop: make(chan struct{})}
+}
 
 // wrote is told of bytes that were written. It does not wait.
 func (s *earlySync) wrote(bytes int64) {
@@ -30,13 +33,17 @@ func (s *earlySync) wrote(bytes int64) {
 
 // run syncs until end.
 func (s *earlySync) run() error {
-	for range s.wake {
-		if err := s.target.Sync(); err != nil {
-			return err
+	for {
+		select {
+		case <-s.wake:
+			if err := s.target.Sync(); err != nil {
+				return err
+			}
+		case <-s.stop:
+			return nil
 		}
 	}
-	return nil
 }
 
-// end is called once when nothing more is written.
-func (s *earlySync) end() { close(s.wake) }
+// end is called once, when the sync that ends it all is next.
+func (s *earlySync) end() { close(s.stop) }

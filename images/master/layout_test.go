@@ -73,7 +73,10 @@ func TestLayoutIsTheDataFile(t *testing.T) {
 // wantReads reads the disk in odd pieces.
 func wantReads(t *testing.T, m *master.Manifest, kept *frames, disk []byte) {
 	t.Helper()
-	d := master.NewDisk(m, func(i int) ([]byte, error) { return kept.all[m.Chunks[i].SHA256], nil })
+	d := master.NewDisk(m, func(i int) ([]byte, error) {
+		c := m.Chunks[i]
+		return c.Unpack(kept.all[c.SHA256], c.Room())
+	})
 	all, err := io.ReadAll(io.NewSectionReader(d, 0, d.SizeBytes()))
 	if err != nil || !bytes.Equal(all, disk) {
 		t.Errorf("the disk differs: %v", err)
