@@ -20,8 +20,7 @@ import (
 
 // TestLoad measures transfers in lockstep, blocks of 1468 bytes: TFTP_LOAD_CLIENTS at
 // once, each of TFTP_LOAD_FILE once, from TFTP_LOAD_SERVER: another server's address, or
-// empty for our own in a process of its own, which serves the files of this machine and
-// writes a profile of its CPU to TFTP_LOAD_PROFILE, if that is set.
+// empty for our own in a process of its own, which serves the files of this machine.
 func TestLoad(t *testing.T) {
 	path := os.Getenv("TFTP_LOAD_FILE")
 	if path == "" {
@@ -80,7 +79,7 @@ func serveLoad(t *testing.T) {
 
 // startLoad runs serveLoad in another process and returns its address.
 func startLoad(t *testing.T) string {
-	cmd := exec.Command(os.Args[0], "-test.run=^TestLoad$", "-test.cpuprofile="+os.Getenv("TFTP_LOAD_PROFILE"))
+	cmd := exec.Command(os.Args[0], "-test.run=^TestLoad$")
 	cmd.Env = append(os.Environ(), "TFTP_LOAD_SERVE=1")
 	in, err := cmd.StdinPipe()
 	if err != nil {
