@@ -3,8 +3,8 @@ package master
 import "sync/atomic"
 
 // earlySyncBytes is how much is written before the disk is told to make it durable while
-// more is decoded: a disk's own cache takes seconds to empty when it is left to the end. A
-// disk that answers nothing else meanwhile loses little.
+// more is decoded: left to the end, a disk's own cache may take as long to empty as the
+// writing took. A disk that answers nothing else meanwhile loses little.
 const earlySyncBytes = 128 << 20
 
 // earlySync syncs a target from time to time.

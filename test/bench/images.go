@@ -56,7 +56,7 @@ func (b *bench) importContests(ctx context.Context) ([]*contest, error) {
 			figures: []figure{{"time", "s", false}, {"CPU", "s", false}}, targets: []target{{"time", 1 / 0.9, plainConvert}},
 			reference: "qemu-img convert -W -c -O qcow2",
 			note: "Ingot hashes and waits for the disk, and compresses in the background while the image is used; the second line is with that. " +
-				"qemu-img does none of it: its first line leaves the disk in memory, and takes as long as it takes to get that; its line with sync waits for the disk, its last line compresses."}
+				"qemu-img does none of it: its first line leaves the disk in memory; its line with sync waits for the disk, its last line compresses."}
 		c.contestants = []contestant{
 			{"Ingot", func(ctx context.Context) (values, error) { return b.importOne(ctx, dir, file) }},
 			{"Ingot, until it is compressed", func(ctx context.Context) (values, error) { return b.importOne(ctx, dir, file, "compress") }},
@@ -77,7 +77,7 @@ func (b *bench) importContests(ctx context.Context) ([]*contest, error) {
 
 func (b *bench) importOne(ctx context.Context, dir, file string, more ...string) (values, error) {
 	store := filepath.Join(dir, "store")
-	if err := os.RemoveAll(store); err != nil {
+	if err := errors.Join(os.RemoveAll(store), touchMemory(dir)); err != nil {
 		return nil, err
 	}
 	return b.timed(ctx, append([]string{b.part(), "import", store, file}, more...)...)
@@ -86,8 +86,27 @@ func (b *bench) importOne(ctx context.Context, dir, file string, more ...string)
 // convert runs qemu-img to a file that is not there.
 func (b *bench) convert(ctx context.Context, dir string, args ...string) (values, error) {
 	out := filepath.Join(dir, "converted")
+	if err := touchMemory(dir); err != nil {
+		return nil, err
+	}
 	v, err := b.timed(ctx, append(args, out)...)
 	return v, errors.Join(err, os.Remove(out))
+}
+
+// touchMemory takes a GiB of memory for a file and lets it go. A virtual machine may wait a
+// second for memory that nobody had lately, and whoever came first would pay for the others.
+func touchMemory(dir string) error {
+	f, err := os.Create(filepath.Join(dir, "touched"))
+	if err != nil {
+		return err
+	}
+	block := make([]byte, 1<<20)
+	for range 1 << 10 {
+		if _, err = f.Write(block); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }
 
 func (b *bench) timed(ctx context.Context, args ...string) (values, error) {
