@@ -10,8 +10,12 @@ import (
 const (
 	// stall is how long a client may take for the next piece, either way.
 	stall = time.Minute
-	// pieceBytes is what is sent between two looks at the clock.
-	pieceBytes = 8 << 20
+	// pieceBytes is what is sent before the first look at the clock. A client that takes a
+	// piece within quick is sent twice as much with the next look, up to maxPieceBytes:
+	// each look interrupts sendfile, and a call that lasts is cheaper for Go's scheduler.
+	pieceBytes    = 8 << 20
+	maxPieceBytes = 512 << 20
+	quick         = time.Second
 )
 
 // meter counts what goes out, and gives every piece of it a deadline of its own, so
@@ -55,23 +59,18 @@ func (m *meter) ReadFrom(src io.Reader) (int64, error) {
 	if !ok {
 		return io.Copy(writeOnly{m}, src)
 	}
-	m.begin()
-	if !m.corked {
-		m.cork.in()
-		m.corked = true
-	}
+	m.beginFile()
 	from, left := src, int64(-1)
 	limited, isLimited := src.(*io.LimitedReader)
 	if isLimited {
 		from, left = limited.R, limited.N // net.TCPConn looks under one limit only
 	}
 	var sent int64
-	for left != 0 {
-		piece := int64(pieceBytes)
+	for piece := int64(pieceBytes); left != 0; {
 		if left > 0 {
 			piece = min(piece, left)
 		}
-		m.extend()
+		start := m.extend()
 		n, err := to.ReadFrom(&io.LimitedReader{R: from, N: piece})
 		sent += n
 		m.count(n, err)
@@ -82,8 +81,31 @@ func (m *meter) ReadFrom(src io.Reader) (int64, error) {
 		if err != nil || n < piece {
 			return sent, err
 		}
+		piece = nextPiece(piece, time.Since(start))
 	}
 	return sent, nil
+}
+
+// nextPiece is the size in bytes of the piece behind one that took so long.
+func nextPiece(piece int64, took time.Duration) int64 {
+	if took < quick {
+		return min(2*piece, maxPieceBytes)
+	}
+	return pieceBytes
+}
+
+// beginFile corks the connection. A header that says all is sent right away, or
+// net/http would copy the first bytes to it, and sendfile begin within a page.
+func (m *meter) beginFile() {
+	m.begin()
+	if m.corked {
+		return
+	}
+	m.cork.in()
+	m.corked = true
+	if m.length() > 0 && m.Header().Get("Content-Type") != "" {
+		_ = http.NewResponseController(m.ResponseWriter).Flush() // a test recorder's is not needed
+	}
 }
 
 // writeOnly hides ReadFrom from io.Copy.
@@ -95,10 +117,12 @@ func (m *meter) begin() {
 	}
 }
 
-// extend gives the next write its time. A connection without deadlines (a test
-// recorder) goes without.
-func (m *meter) extend() {
-	_ = http.NewResponseController(m.ResponseWriter).SetWriteDeadline(time.Now().Add(stall))
+// extend gives the next write its time, from now on, which it returns. A connection
+// without deadlines (a test recorder) goes without.
+func (m *meter) extend() time.Time {
+	now := time.Now()
+	_ = http.NewResponseController(m.ResponseWriter).SetWriteDeadline(now.Add(stall))
+	return now
 }
 
 func (m *meter) count(n int64, err error) {

@@ -137,3 +137,22 @@ func (d *discard) Header() http.Header { return d.header }
 func (d *discard) WriteHeader(int) {}
 
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
+
+// TestNextPiece: pieces grow for a client that is quick, and start anew for one that is
+// not.
+func TestNextPiece(t *testing.T) {
+	for _, c := range []struct {
+		piece int64
+		took  time.Duration
+		want  int64
+	}{
+		{pieceBytes, time.Millisecond, 2 * pieceBytes},
+		{pieceBytes, quick, pieceBytes},
+		{maxPieceBytes, time.Millisecond, maxPieceBytes},
+		{maxPieceBytes, 2 * quick, pieceBytes},
+	} {
+		if got := nextPiece(c.piece, c.took); got != c.want {
+			t.Errorf("a piece of %d bytes in %v: next %d, want %d", c.piece, c.took, got, c.want)
+		}
+	}
+}
