@@ -23,8 +23,8 @@ const (
 // io.ReaderFrom, and with it sendfile.
 type meter struct {
 	http.ResponseWriter
-	// cork is of the connection; corked is set once a file goes out.
-	cork   cork
+	// socket is of the connection; corked is set once a file goes out.
+	socket socket
 	corked bool
 	status int
 	bytes  int64
@@ -101,7 +101,8 @@ func (m *meter) beginFile() {
 	if m.corked {
 		return
 	}
-	m.cork.in()
+	m.socket.fit()
+	m.socket.cork()
 	m.corked = true
 	if m.length() > 0 && m.Header().Get("Content-Type") != "" {
 		_ = http.NewResponseController(m.ResponseWriter).Flush() // a test recorder's is not needed

@@ -72,10 +72,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.active.Add(1)
 	defer s.active.Add(-1)
 	m := newMeter(w)
-	m.cork = corkOf(r.Context())
+	m.socket = socketOf(r.Context())
 	defer func() {
 		if m.corked {
-			m.cork.out()
+			m.socket.uncork()
 		}
 		s.bytes.Add(m.bytes)
 		m.extend() // for what net/http still flushes
@@ -121,7 +121,7 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 		IdleTimeout:       s.cfg.IdleTime,
 		MaxHeaderBytes:    16 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ConnContext:       withCork,
+		ConnContext:       withSocket,
 		ConnState:         gate.state,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
