@@ -24,6 +24,10 @@ type awake struct {
 	ask   func() (end func() error, err error)
 	after func(time.Duration) <-chan time.Time
 	log   *slog.Logger
+	// crowd is looked at with each beat; refused is set when the kernel does not want to
+	// be asked. Both are the watcher's.
+	crowd   crowd
+	refused bool
 
 	blocks  atomic.Int64
 	busy    atomic.Bool
@@ -42,24 +46,33 @@ func (a *awake) moved(blocks int64) {
 // block.
 func (a *awake) wait() { a.running.Wait() }
 
-// watch asks once blocks move quickly, and ends that when they don't. Where the kernel
-// refuses, it is not asked again.
+// watch asks once blocks move quickly, and ends that when they don't.
 func (a *awake) watch() {
+	defer a.busy.Store(false)
 	if !a.quick() {
-		a.busy.Store(false)
 		return
 	}
-	end, err := a.ask()
-	if err != nil {
-		a.log.Debug("transfers are slower where processors sleep between two blocks", "err", err)
-		return
-	}
+	end := a.begin()
 	for a.quick() {
+		a.crowd.look()
 	}
+	a.crowd.end()
 	if err := end(); err != nil {
 		a.log.Warn("let processors sleep again", "err", err)
 	}
-	a.busy.Store(false)
+}
+
+// begin asks, but never again where the kernel refused.
+func (a *awake) begin() (end func() error) {
+	if !a.refused {
+		end, err := a.ask()
+		if err == nil {
+			return end
+		}
+		a.refused = true
+		a.log.Debug("transfers are slower where processors sleep between two blocks", "err", err)
+	}
+	return func() error { return nil }
 }
 
 // quick waits a beat and reports the pace.

@@ -30,7 +30,8 @@ func (l *latency) ask() (func() error, error) {
 }
 
 func (l *latency) awake() *awake {
-	return &awake{ask: l.ask, after: time.After, log: slog.New(slog.DiscardHandler)}
+	log := slog.New(slog.DiscardHandler)
+	return &awake{ask: l.ask, after: time.After, log: log, crowd: crowd{transfers: func() int { return 1 }, log: log}}
 }
 
 // blocks moves n of them, at equal distances of synctest's clock: nothing sleeps.

@@ -81,8 +81,10 @@ func New(cfg Config) (*Server, error) {
 		cfg.After = time.After
 	}
 	log := cfg.Log.With("component", "tftp")
-	return &Server{cfg: cfg, log: log, slots: make(chan struct{}, cfg.MaxTransfers), stop: make(chan struct{}),
-		awake: &awake{ask: lowLatency, after: cfg.After, log: log}, running: map[session]int{}}, nil
+	slots := make(chan struct{}, cfg.MaxTransfers)
+	many := crowd{transfers: func() int { return len(slots) }, ask: takeTurns, log: log}
+	return &Server{cfg: cfg, log: log, slots: slots, stop: make(chan struct{}),
+		awake: &awake{ask: lowLatency, after: cfg.After, log: log, crowd: many}, running: map[session]int{}}, nil
 }
 
 type nobody struct{}
