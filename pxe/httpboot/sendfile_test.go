@@ -27,6 +27,8 @@ type spy struct {
 type sources struct {
 	mu    sync.Mutex
 	types map[string]int
+	// starts are the places where files were read from.
+	starts []int64
 }
 
 func (s spy) ReadFrom(r io.Reader) (int64, error) {
@@ -34,6 +36,9 @@ func (s spy) ReadFrom(r io.Reader) (int64, error) {
 	name := fmt.Sprintf("%T", r)
 	if l, ok := r.(*io.LimitedReader); ok {
 		name += fmt.Sprintf(" of %T", l.R)
+		if at, err := l.R.(io.Seeker).Seek(0, io.SeekCurrent); err == nil {
+			s.seen.starts = append(s.seen.starts, at)
+		}
 	}
 	s.seen.types[name]++
 	s.seen.mu.Unlock()
@@ -70,6 +75,9 @@ func TestZeroCopyPath(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]int{"*io.LimitedReader of *os.File": 2}, seen.types); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]int64{0, pieceBytes}, seen.starts); diff != "" {
+		t.Errorf("pieces begin at (-want +got):\n%s", diff)
 	}
 }
 

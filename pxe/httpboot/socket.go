@@ -40,8 +40,8 @@ func socketOf(ctx context.Context) socket {
 // end of its request, where uncork sends them. sendfile(2) gives the kernel 64 KiB at a
 // time, which no segment size divides, and without Nagle's algorithm, as Go opens sockets,
 // what is left over leaves each time in a short segment of its own.
-func (s socket) cork()   { s.set(unix.IPPROTO_TCP, unix.TCP_CORK, 1) }
-func (s socket) uncork() { s.set(unix.IPPROTO_TCP, unix.TCP_CORK, 0) }
+func (s socket) cork()   { s.setCork(1) }
+func (s socket) uncork() { s.setCork(0) }
 
 const (
 	// near is the round trip of a client on this host, in one of its virtual machines
@@ -68,8 +68,8 @@ func (s socket) fit() {
 	})
 }
 
-func (s socket) set(level, option, value int) {
+func (s socket) setCork(value int) {
 	if s.raw != nil {
-		_ = s.raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), level, option, value) })
+		_ = s.raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_CORK, value) })
 	}
 }

@@ -1,7 +1,6 @@
 package tftp
 
 import (
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,14 +19,11 @@ const (
 // virtual machine and where deep sleep is allowed, which is more than all the rest of a
 // block. The kernel is asked not to (PM QoS), for as long as it helps.
 type awake struct {
-	// ask asks the kernel; what it returns ends that.
-	ask   func() (end func() error, err error)
 	after func(time.Duration) <-chan time.Time
-	log   *slog.Logger
-	// crowd is looked at with each beat; refused is set when the kernel does not want to
-	// be asked. Both are the watcher's.
-	crowd   crowd
-	refused bool
+	// transfers is how many run.
+	transfers func() int
+	// sleepless and turns are the watcher's.
+	sleepless, turns request
 
 	blocks  atomic.Int64
 	busy    atomic.Bool
@@ -52,27 +48,27 @@ func (a *awake) watch() {
 	if !a.quick() {
 		return
 	}
-	end := a.begin()
+	a.sleepless.begin()
 	for a.quick() {
-		a.crowd.look()
+		a.look()
 	}
-	a.crowd.end()
-	if err := end(); err != nil {
-		a.log.Warn("let processors sleep again", "err", err)
-	}
+	a.turns.end()
+	a.sleepless.end()
 }
 
-// begin asks, but never again where the kernel refused.
-func (a *awake) begin() (end func() error) {
-	if !a.refused {
-		end, err := a.ask()
-		if err == nil {
-			return end
-		}
-		a.refused = true
-		a.log.Debug("transfers are slower where processors sleep between two blocks", "err", err)
+// crowdTransfers is how many transfers at once are a crowd.
+const crowdTransfers = 16
+
+// look keeps the server from interrupting others while there is a crowd. Each packet wakes
+// it, and the kernel takes the processor from whoever has it for that; with a crowd another
+// packet is always waiting, so it may as well take its turn and find several: 6 to 10 % more
+// blocks with 100 clients. One machine alone would wait for that turn after each block.
+func (a *awake) look() {
+	if a.transfers() >= crowdTransfers {
+		a.turns.begin()
+	} else {
+		a.turns.end()
 	}
-	return func() error { return nil }
 }
 
 // quick waits a beat and reports the pace.

@@ -31,7 +31,7 @@ func (l *latency) ask() (func() error, error) {
 
 func (l *latency) awake() *awake {
 	log := slog.New(slog.DiscardHandler)
-	return &awake{ask: l.ask, after: time.After, log: log, crowd: crowd{transfers: func() int { return 1 }, log: log}}
+	return &awake{after: time.After, transfers: func() int { return 1 }, sleepless: request{ask: l.ask, log: log}}
 }
 
 // blocks moves n of them, at equal distances of synctest's clock: nothing sleeps.

@@ -82,9 +82,10 @@ func New(cfg Config) (*Server, error) {
 	}
 	log := cfg.Log.With("component", "tftp")
 	slots := make(chan struct{}, cfg.MaxTransfers)
-	many := crowd{transfers: func() int { return len(slots) }, ask: takeTurns, log: log}
-	return &Server{cfg: cfg, log: log, slots: slots, stop: make(chan struct{}),
-		awake: &awake{ask: lowLatency, after: cfg.After, log: log, crowd: many}, running: map[session]int{}}, nil
+	watcher := &awake{after: cfg.After, transfers: func() int { return len(slots) },
+		sleepless: request{ask: lowLatency, what: "no sleep between two blocks", log: log},
+		turns:     request{ask: takeTurns, what: "no interruption for each packet", log: log}}
+	return &Server{cfg: cfg, log: log, slots: slots, stop: make(chan struct{}), awake: watcher, running: map[session]int{}}, nil
 }
 
 type nobody struct{}

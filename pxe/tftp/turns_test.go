@@ -11,7 +11,7 @@ import (
 // TestCrowd asks while there is a crowd, once, and no longer.
 func TestCrowd(t *testing.T) {
 	l, transfers := new(latency), 0
-	c := crowd{transfers: func() int { return transfers }, ask: l.ask, log: slog.New(slog.DiscardHandler)}
+	a := awake{transfers: func() int { return transfers }, turns: request{ask: l.ask, log: slog.New(slog.DiscardHandler)}}
 	for _, step := range []struct {
 		transfers    int
 		asked, ended int32
@@ -19,18 +19,18 @@ func TestCrowd(t *testing.T) {
 		{1, 0, 0}, {crowdTransfers - 1, 0, 0}, {crowdTransfers, 1, 0}, {100, 1, 0}, {2, 1, 1}, {1, 1, 1}, {100, 2, 1},
 	} {
 		transfers = step.transfers
-		c.look()
+		a.look()
 		if l.asked.Load() != step.asked || l.ended.Load() != step.ended {
 			t.Errorf("%d transfers: asked %d times, ended %d times, want %d and %d", transfers, l.asked.Load(), l.ended.Load(), step.asked, step.ended)
 		}
 	}
-	c.end()
-	if c.end(); l.ended.Load() != 2 {
+	a.turns.end()
+	if a.turns.end(); l.ended.Load() != 2 {
 		t.Errorf("ended %d times, want 2", l.ended.Load())
 	}
 	l.refuses = errors.New("no")
 	for range 3 {
-		c.look()
+		a.look()
 	}
 	if l.asked.Load() != 3 {
 		t.Errorf("asked %d times, want 3: not again after a refusal", l.asked.Load())
