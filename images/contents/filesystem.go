@@ -24,6 +24,7 @@ type FS struct {
 		ReadDir(path string) ([]fs.DirEntry, error)
 		Open(path string) (fs.File, error)
 	}
+	open     func(Entry) (io.Reader, error) // of a regular file
 	readLink func(path string) (string, error)
 	// stat knows the permissions, which the entries of a folder lack.
 	stat func(path string) (fs.FileInfo, error)
@@ -44,11 +45,16 @@ type Entry struct {
 
 func openExt4(disk io.ReaderAt, p extent) (f *FS, err error) {
 	err = guard(func() error {
-		raw, err := ext4.Read(newReader(disk, p.offset, p.length), p.length, 0, 512)
+		part := newReader(disk, p.offset, p.length)
+		raw, err := ext4.Read(part, p.length, 0, 512)
 		if err != nil {
 			return inventory.Invalid("the ext4 file system can't be read: %v", err)
 		}
-		f = &FS{raw: raw, readLink: raw.ReadLink, stat: raw.Stat, dirs: map[string][]fs.DirEntry{}}
+		files, err := newExt4Files(part)
+		if err != nil {
+			return err
+		}
+		f = &FS{raw: raw, open: files.openEntry, readLink: raw.ReadLink, stat: raw.Stat, dirs: map[string][]fs.DirEntry{}}
 		return nil
 	})
 	return f, err
@@ -58,6 +64,7 @@ func openFAT(disk io.ReaderAt, p extent, kind string) (f *FS, err error) {
 	err = guard(func() error {
 		r := newReader(disk, p.offset, p.length)
 		f = &FS{anyCase: true, dirs: map[string][]fs.DirEntry{}}
+		f.open = func(e Entry) (io.Reader, error) { return f.raw.Open(e.Path) } // nothing to close: all is in r
 		switch kind {
 		case "fat12":
 			f.raw, err = fat12.Read(r, p.length, 0, 512)
@@ -146,11 +153,10 @@ func (f *FS) ReadFile(name string, maxBytes int64) (data []byte, err error) {
 // read opens a regular file by its own path.
 func (f *FS) read(e Entry, use func(io.Reader) error) error {
 	err := guard(func() error {
-		file, err := f.raw.Open(e.Path)
+		file, err := f.open(e)
 		if err != nil {
 			return err
 		}
-		defer file.Close()
 		return use(file)
 	})
 	if err != nil {

@@ -36,11 +36,14 @@ func (d *Disk) List(ctx context.Context) ([]File, error) {
 		return nil, nil
 	}
 	var all []File
+	left := int64(maxListedBytes)
 	err := d.Root.Walk(".", func(e Entry) error {
-		if err := ctx.Err(); err != nil {
-			return err
+		if e.Info.Mode().IsRegular() {
+			if left -= e.Info.Size(); left < 0 {
+				return inventory.Invalid("with /%s, which has %d bytes, the files of the image have more than %d", e.Path, e.Info.Size(), int64(maxListedBytes))
+			}
 		}
-		f, err := d.Root.describe(e)
+		f, err := d.Root.describe(ctx, e)
 		all = append(all, f)
 		return err
 	})
@@ -50,7 +53,10 @@ func (d *Disk) List(ctx context.Context) ([]File, error) {
 	return all, nil
 }
 
-func (f *FS) describe(e Entry) (File, error) {
+// maxListedBytes bounds what is hashed for a listing. Most of it may be holes.
+const maxListedBytes = 1 << 40
+
+func (f *FS) describe(ctx context.Context, e Entry) (File, error) {
 	out := File{Path: "/" + e.Path, Target: e.Target}
 	if err := guard(func() error {
 		info, err := f.stat(e.Path)
@@ -69,12 +75,25 @@ func (f *FS) describe(e Entry) (File, error) {
 	}
 	h := sha256.New()
 	err := f.read(e, func(r io.Reader) error {
-		n, err := io.Copy(h, r)
+		n, err := io.Copy(h, stopping{ctx, r})
 		out.SizeBytes = n
 		return err
 	})
 	out.SHA256 = hex.EncodeToString(h.Sum(nil))
 	return out, err
+}
+
+// stopping is a reader that ends when nobody waits for it.
+type stopping struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (s stopping) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.Reader.Read(p)
 }
 
 // WriteListing writes a listing as zstd-compressed lines of JSON.
