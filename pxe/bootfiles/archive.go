@@ -2,15 +2,15 @@ package bootfiles
 
 import (
 	"fmt"
-	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
 )
 
 // archive is an initramfs in the making: a cpio in the "newc" format (Linux,
-// Documentation/driver-api/early-userspace/buffer-format.rst). It is written in
-// the order of the paths with owner root and no time, so that the same content
+// Documentation/driver-api/early-userspace/buffer-format.rst). Its entries are
+// in the order of their paths, with owner root and no time, so that the same content
 // gives the same bytes.
 type archive struct{ entries map[string]entry }
 
@@ -52,56 +52,28 @@ func (a *archive) char(name string, perm, major, minor uint32) {
 	a.put(name, entry{mode: typeChar | perm, major: major, minor: minor})
 }
 
-// writeTo writes the archive with its trailer.
-func (a *archive) writeTo(w io.Writer) error {
-	c := &counter{w: w}
-	names := make([]string, 0, len(a.entries))
-	for name := range a.entries {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(x, y string) int {
+// bytes returns the archive with its trailer.
+func (a *archive) bytes() []byte {
+	names := slices.SortedFunc(maps.Keys(a.entries), func(x, y string) int {
 		return slices.Compare(strings.Split(x, "/"), strings.Split(y, "/"))
 	})
+	var b []byte
 	for i, name := range names {
-		if err := c.entry(uint32(i+1), name, a.entries[name]); err != nil {
-			return err
-		}
+		b = a.entries[name].appendTo(b, uint32(i+1), name)
 	}
-	if err := c.entry(0, "TRAILER!!!", entry{}); err != nil {
-		return err
-	}
-	return c.pad(512)
+	return pad(entry{}.appendTo(b, 0, "TRAILER!!!"), 512)
 }
 
-type counter struct {
-	w io.Writer
-	n int
-}
-
-func (c *counter) write(b []byte) error {
-	n, err := c.w.Write(b)
-	c.n += n
-	return err
-}
-
-func (c *counter) pad(to int) error {
-	return c.write(make([]byte, (to-c.n%to)%to))
-}
-
-func (c *counter) entry(inode uint32, name string, e entry) error {
+func (e entry) appendTo(b []byte, inode uint32, name string) []byte {
 	links := uint32(1)
 	if e.mode&typeDir != 0 && e.mode&typeFile == 0 {
 		links = 2
 	}
-	header := fmt.Sprintf(newcHeader, inode, e.mode, 0, 0, links, 0, len(e.data), 0, 0, e.major, e.minor, len(name)+1, 0)
-	if err := c.write([]byte(header + name + "\x00")); err != nil {
-		return err
-	}
-	if err := c.pad(4); err != nil {
-		return err
-	}
-	if err := c.write(e.data); err != nil {
-		return err
-	}
-	return c.pad(4)
+	b = fmt.Appendf(b, newcHeader, inode, e.mode, 0, 0, links, 0, len(e.data), 0, 0, e.major, e.minor, len(name)+1, 0)
+	b = pad(append(append(b, name...), 0), 4)
+	return pad(append(b, e.data...), 4)
+}
+
+func pad(b []byte, to int) []byte {
+	return append(b, make([]byte, (to-len(b)%to)%to)...)
 }

@@ -1,7 +1,6 @@
 package bootfiles
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -90,22 +89,19 @@ func (p *packer) secondArchives(ctx context.Context, s stages) (files []string, 
 
 // part compresses an archive, or takes what an earlier build left for the same content.
 func (p *packer) part(ctx context.Context, a *archive) (data []byte, path string, err error) {
-	h := sha256.New()
-	if err := a.writeTo(h); err != nil {
-		return nil, "", err
-	}
-	path = filepath.Join(p.recipe.Parts, partPrefix+hex.EncodeToString(h.Sum(nil)))
+	plain := a.bytes()
+	sum := sha256.Sum256(plain)
+	path = filepath.Join(p.recipe.Parts, partPrefix+hex.EncodeToString(sum[:]))
 	if b, err := os.ReadFile(path); err == nil {
 		return b, path, nil
 	}
-	var b bytes.Buffer
-	if err := compress(ctx, p.recipe.Root, &b, a.writeTo); err != nil {
+	if data, err = compress(ctx, p.recipe.Root, plain); err != nil {
 		return nil, "", err
 	}
-	if err := os.WriteFile(path+".new", b.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(path+".new", data, 0o644); err != nil {
 		return nil, "", err
 	}
-	return b.Bytes(), path, os.Rename(path+".new", path)
+	return data, path, os.Rename(path+".new", path)
 }
 
 // partPrefix starts the names of compressed archives that later builds can use.

@@ -1,7 +1,6 @@
 package bootfiles
 
 import (
-	"bytes"
 	"context"
 	"debug/elf"
 	"encoding/json"
@@ -99,9 +98,7 @@ func (p *packer) head(ctx context.Context, second StageRef) ([]byte, error) {
 	a.dir("tmp", 0o1777)
 	a.char("dev/console", 0o600, 5, 1) // the kernel opens it before /init runs
 	a.char("dev/null", 0o666, 1, 3)
-	var b bytes.Buffer
-	err = compress(ctx, p.recipe.Root, &b, a.writeTo)
-	return b.Bytes(), err
+	return compress(ctx, p.recipe.Root, a.bytes())
 }
 
 // firstStage packs the modules of the first stage and their tables.
