@@ -14,21 +14,25 @@ import (
 	"ingot/inventory"
 )
 
-// writeHooks writes a shell script for each step, which mmdebstrap runs with the root's
-// path. What belongs to the target runs in it, by chroot.
+// writeHooks writes a shell script for the initramfs and one for each step, which
+// mmdebstrap runs with the root's path. What belongs to the target runs in it, by chroot.
 func (b *build) writeHooks() ([]string, error) {
 	dir := filepath.Join(b.dir, "hooks")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
 	}
-	var hooks []string
+	initrd, err := writeInitrdHook(dir)
+	if err != nil {
+		return nil, err
+	}
+	hooks := []string{initrd}
 	for i, a := range b.recipe.actions() {
 		script, files, err := a.shell(i, dir)
 		if err != nil {
 			return nil, err
 		}
 		hook := filepath.Join(dir, fmt.Sprintf("%03d", i))
-		text := fmt.Sprintf("#!/bin/sh\nprintf '\\ningot: step %[1]d begins\\n' >&2\ntrap 'code=$?; [ $code = 0 ] || printf \"\\ningot: step %[1]d ends with %%d\\n\" $code >&2' EXIT\nset -eu\nroot=$1\nunset TMPDIR APT_CONFIG\nexport HOME=/root\ntarget() { chroot \"$root\" \"$@\" </dev/null; }\nexec >&2\n%[2]s", i, script)
+		text := fmt.Sprintf("#!/bin/sh\nprintf '\\ningot: step %[1]d begins\\n' >&2\ntrap 'code=$?; [ $code = 0 ] || printf \"\\ningot: step %[1]d ends with %%d\\n\" $code >&2' EXIT\nset -eu\nroot=$1\nunset TMPDIR APT_CONFIG INITRD\nexport HOME=/root\ntarget() { chroot \"$root\" \"$@\" </dev/null; }\nexec >&2\n%[2]s", i, script)
 		if err := os.WriteFile(hook, []byte(text), 0o755); err != nil {
 			return nil, err
 		}

@@ -69,7 +69,7 @@ func (e *toolError) Unwrap() error { return e.err }
 
 func (b *build) environment() []string {
 	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "TMPDIR=" + b.dir, "HOME=" + b.dir, "TZ=UTC",
-		"MTOOLS_SKIP_CHECK=1", "DEBIAN_FRONTEND=noninteractive", "APT_CONFIG=" + filepath.Join(b.dir, aptEarly),
+		"MTOOLS_SKIP_CHECK=1", "DEBIAN_FRONTEND=noninteractive", noInitrd, "APT_CONFIG=" + filepath.Join(b.dir, aptEarly),
 		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", sourceDate), fmt.Sprintf("E2FSPROGS_FAKE_TIME=%d", sourceDate)}
 	if _, err := os.Stat(filepath.Join(b.dir, aptEarly)); err != nil {
 		env = append(env, "APT_CONFIG=")
