@@ -64,7 +64,7 @@ func openFAT(disk io.ReaderAt, p extent, kind string) (f *FS, err error) {
 	err = guard(func() error {
 		r := newReader(disk, p.offset, p.length)
 		f = &FS{anyCase: true, dirs: map[string][]fs.DirEntry{}}
-		f.open = func(e Entry) (io.Reader, error) { return f.raw.Open(e.Path) } // nothing to close: all is in r
+		f.open = f.openWithin
 		switch kind {
 		case "fat12":
 			f.raw, err = fat12.Read(r, p.length, 0, 512)
@@ -148,6 +148,16 @@ func (f *FS) ReadFile(name string, maxBytes int64) (data []byte, err error) {
 		return err
 	})
 	return data, err
+}
+
+// openWithin opens a file of a FAT file system; there is nothing to close. go-diskfs 1.9.4
+// can't open an empty one, and reads on behind the end of others.
+func (f *FS) openWithin(e Entry) (io.Reader, error) {
+	if e.Info.Size() == 0 {
+		return strings.NewReader(""), nil
+	}
+	file, err := f.raw.Open(e.Path)
+	return io.LimitReader(file, e.Info.Size()), err
 }
 
 // read opens a regular file by its own path.

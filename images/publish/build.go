@@ -17,13 +17,14 @@ import (
 	"ingot/inventory"
 )
 
-// Files that lie beside an image.
+// Files that lie beside an image. The list of files was "files.jsonl.zst" until 2026-11-29,
+// with wrong hashes of files with holes: such images are listed anew.
 const (
 	RecipeFile  = "recipe.json"
 	InputsFile  = "inputs.json"
 	LintFile    = "lint.json"
 	SBOMFile    = "sbom.cdx.json"
-	ListingFile = "files.jsonl.zst"
+	ListingFile = "listing.jsonl.zst"
 )
 
 // Order is a build as it is asked for.
