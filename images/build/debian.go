@@ -47,6 +47,9 @@ func (b *build) debian(ctx context.Context) error {
 
 // finish makes the root file system and the boot loaders.
 func (b *build) finish(ctx context.Context, t *tree, l *layout) error {
+	if err := t.checkInitrd(); err != nil {
+		return err
+	}
 	b.step("make root file system", "ext4")
 	if err := b.makeExt4(ctx, t, l); err != nil {
 		return err

@@ -2,6 +2,8 @@ package contents
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
 
 	"github.com/diskfs/go-diskfs/filesystem/ext4"
@@ -15,8 +17,10 @@ import (
 type ext4Files struct {
 	disk                              io.ReaderAt
 	blockBytes, descBytes, inodeBytes int64
-	descAt                            int64 // of the first group's descriptor
 	inodesPerGroup                    uint32
+	// nodes is how many nodes of extent trees were read, buffers the room for one of each depth.
+	nodes   int
+	buffers [maxExtentDepth][]byte
 }
 
 // Bits of the superblock's s_feature_incompat and of an inode's i_flags.
@@ -33,11 +37,13 @@ func newExt4Files(disk io.ReaderAt) (*ext4Files, error) {
 	}
 	features := le32(b[0x60:])
 	logBlock := le32(b[0x18:])
-	if le16(b[0x38:]) != 0xEF53 || logBlock > 6 || features&ext4MetaGroups != 0 {
-		return nil, inventory.Invalid("the ext4 file system can't be read: it has no block size that is known, or meta block groups")
+	if le16(b[0x38:]) != 0xEF53 || logBlock > 6 {
+		return nil, inventory.Invalid("the ext4 file system has a damaged superblock")
+	}
+	if features&ext4MetaGroups != 0 {
+		return nil, inventory.Invalid("the ext4 file system has meta block groups (meta_bg), which are not read here")
 	}
 	x := &ext4Files{disk: disk, blockBytes: 1024 << logBlock, descBytes: 32, inodeBytes: int64(le16(b[0x58:])), inodesPerGroup: le32(b[0x28:])}
-	x.descAt = (int64(le32(b[0x14:])) + 1) * x.blockBytes
 	if features&ext4Wide != 0 {
 		x.descBytes = int64(le16(b[0xFE:]))
 	}
@@ -52,7 +58,11 @@ func (x *ext4Files) openEntry(e Entry) (io.Reader, error) {
 	if !ok {
 		return nil, inventory.Invalid("/%s of the image has no inode", e.Path)
 	}
-	return x.open(info.Ino)
+	f, err := x.open(info.Ino)
+	if err == nil && f.size != e.Info.Size() {
+		err = inventory.Invalid("/%s of the image has %d bytes or %d", e.Path, e.Info.Size(), f.size)
+	}
+	return f, err
 }
 
 // open returns the content of the regular file that an inode number stands for.
@@ -66,7 +76,8 @@ func (x *ext4Files) open(number uint32) (*ext4File, error) {
 	}
 	f := &ext4File{disk: x.disk, size: int64(le32(inode[4:])) | int64(le32(inode[0x6C:])&0x7FFFFFFF)<<32}
 	tree := extentTree{files: x, file: f}
-	return f, tree.node(inode[0x28:0x28+60], maxExtentDepth)
+	root := inode[0x28 : 0x28+60]
+	return f, tree.node(root, min(le16(root[6:]), maxExtentDepth))
 }
 
 func (x *ext4Files) inode(number uint32) ([]byte, error) {
@@ -74,8 +85,8 @@ func (x *ext4Files) inode(number uint32) ([]byte, error) {
 		return nil, inventory.Invalid("the ext4 file system has a name without an inode")
 	}
 	group, index := int64((number-1)/x.inodesPerGroup), int64((number-1)%x.inodesPerGroup)
-	desc := make([]byte, x.descBytes)
-	if err := readFull(x.disk, desc, x.descAt+group*x.descBytes); err != nil {
+	desc, first := make([]byte, x.descBytes), max(2048, x.blockBytes) // the block behind the superblock's
+	if err := readFull(x.disk, desc, first+group*x.descBytes); err != nil {
 		return nil, err
 	}
 	table := int64(le32(desc[8:]))
@@ -122,11 +133,16 @@ func (f *ext4File) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// readFull reads all of p. What lies behind the end of the disk is inventory.ErrInvalid.
 func readFull(disk io.ReaderAt, p []byte, at int64) error {
-	if n, err := disk.ReadAt(p, at); n < len(p) {
-		return inventory.Invalid("the ext4 file system points to byte %d, which can't be read: %v", at, err)
+	n, err := disk.ReadAt(p, at)
+	switch {
+	case n == len(p):
+		return nil
+	case errors.Is(err, io.EOF):
+		return inventory.Invalid("the ext4 file system points to byte %d, behind its end", at)
 	}
-	return nil
+	return fmt.Errorf("read byte %d of the ext4 file system: %w", at, err)
 }
 
 func le16(b []byte) uint16 { return binary.LittleEndian.Uint16(b) }

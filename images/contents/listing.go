@@ -38,6 +38,9 @@ func (d *Disk) List(ctx context.Context) ([]File, error) {
 	var all []File
 	left := int64(maxListedBytes)
 	err := d.Root.Walk(".", func(e Entry) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if e.Info.Mode().IsRegular() {
 			if left -= e.Info.Size(); left < 0 {
 				return inventory.Invalid("with /%s, which has %d bytes, the files of the image have more than %d", e.Path, e.Info.Size(), int64(maxListedBytes))

@@ -18,7 +18,7 @@ import (
 )
 
 // Files that lie beside an image. The list of files was "files.jsonl.zst" until 2026-11-29,
-// with wrong hashes of files with holes: such images are listed anew.
+// with wrong hashes of files with holes: such images are listed anew each time.
 const (
 	RecipeFile  = "recipe.json"
 	InputsFile  = "inputs.json"

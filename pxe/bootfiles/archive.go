@@ -57,7 +57,11 @@ func (a *archive) bytes() []byte {
 	names := slices.SortedFunc(maps.Keys(a.entries), func(x, y string) int {
 		return slices.Compare(strings.Split(x, "/"), strings.Split(y, "/"))
 	})
-	var b []byte
+	size := 1024 // for the trailer
+	for name, e := range a.entries {
+		size += 128 + len(name) + len(e.data)
+	}
+	b := make([]byte, 0, size)
 	for i, name := range names {
 		b = a.entries[name].appendTo(b, uint32(i+1), name)
 	}
