@@ -50,6 +50,16 @@ func shortDigest(d string, whole bool) string {
 	return d[:min(len(d), len("sha256:")+12)]
 }
 
+// shortRef is a reference to an image as a listing has it: NAME@sha256: and twelve digits,
+// which every command takes.
+func shortRef(ref string) string {
+	name, digest, ok := strings.Cut(ref, "@")
+	if !ok {
+		return ref
+	}
+	return name + "@" + shortDigest(digest, false)
+}
+
 // tested says how the newest boot tests came out: "passed", "failed", "partly", or nothing.
 func tested(i inventory.Image) string {
 	passed, failed := 0, 0

@@ -69,7 +69,7 @@ func machineColumns(now time.Time) []column[inventory.Machine] {
 		{"NAME", false, func(x m) string { return x.Name }},
 		{"KIND", false, func(x m) string { return string(x.Kind) }},
 		{"STATE", false, func(x m) string { return stateText(x) }},
-		{"IMAGE", false, func(x m) string { return x.Spec.Image }},
+		{"IMAGE", false, func(x m) string { return shortRef(x.Spec.Image) }},
 		{"ADDRESS", false, func(x m) string { return validAddr(x) }},
 		{"AGE", false, func(x m) string { return age(x.Status.PhaseSince, now) }},
 		{"PROBLEM", false, func(x m) string { return problem(x) }},

@@ -49,7 +49,7 @@ func vmColumns(now time.Time) []column[inventory.Machine] {
 		{"CPUS", false, func(x m) string { return fmt.Sprint(x.Spec.VM.CPUs) }},
 		{"MEMORY", false, func(x m) string { return memoryText(x.Spec.VM.MemoryBytes) }},
 		{"ADDRESS", false, func(x m) string { return validAddr(x) }},
-		{"IMAGE", false, func(x m) string { return x.Spec.Image }},
+		{"IMAGE", false, func(x m) string { return shortRef(x.Spec.Image) }},
 		{"AGE", false, func(x m) string { return age(x.Created, now) }},
 		{"PROBLEM", false, func(x m) string { return problem(x) }},
 		{"CLONE", true, func(x m) string { return clone(x) }},
