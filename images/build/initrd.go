@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"ingot/inventory"
 )
@@ -31,7 +32,7 @@ func (t *tree) checkInitrd() error {
 		return inventory.Invalid("the image has a kernel and no /initrd.img: add a package that makes one (initramfs-tools) to the recipe")
 	}
 	e, ok := t.entries["initrd.img"]
-	if ok && e.link != "" && !t.has(path.Clean(e.link)) {
+	if ok && e.link != "" && !t.has(strings.TrimPrefix(path.Clean(e.link), "/")) {
 		return inventory.Invalid("the image's /initrd.img leads to %s, which is not there: see what the build's log says of update-initramfs", e.link)
 	}
 	return nil

@@ -13,7 +13,8 @@ import (
 
 // ext4Files reads regular files of an ext4 file system by their inode numbers (Linux,
 // Documentation/filesystems/ext4). go-diskfs 1.9.4 finds them, but reads what lies before
-// an extent where a file has a hole, and fails on files in several extents.
+// an extent where a file has a hole, and panics where a read begins inside of a block
+// behind the first extent.
 type ext4Files struct {
 	disk                              io.ReaderAt
 	blockBytes, descBytes, inodeBytes int64

@@ -132,22 +132,26 @@ func TestListStops(t *testing.T) {
 			disk.at, disk.trip = strings.Repeat("x", 4096), cancel
 		}
 		files, err := d.List(ctx)
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("%s: %d files, %v", name, len(files), err)
+		if !errors.Is(err, context.Canceled) || disk.count > 1<<20 {
+			t.Errorf("%s: %d files, %d bytes read, %v", name, len(files), disk.count, err)
 		}
 	}
 }
 
-// tripwire calls trip when bytes are read that begin with at.
+// tripwire calls trip when bytes are read that begin with at, and counts all that are read.
 type tripwire struct {
 	io.ReaderAt
-	at   string
-	trip func()
+	at    string
+	trip  func()
+	count int
 }
 
 func (w *tripwire) ReadAt(p []byte, offset int64) (int, error) {
 	n, err := w.ReaderAt.ReadAt(p, offset)
-	if w.at != "" && strings.HasPrefix(string(p[:n]), w.at) {
+	if w.trip == nil {
+		return n, err
+	}
+	if w.count += n; strings.HasPrefix(string(p[:n]), w.at) {
 		w.trip()
 	}
 	return n, err

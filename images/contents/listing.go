@@ -78,7 +78,7 @@ func (f *FS) describe(ctx context.Context, e Entry) (File, error) {
 	}
 	h := sha256.New()
 	err := f.read(e, func(r io.Reader) error {
-		n, err := io.Copy(h, stopping{ctx, r})
+		n, err := io.Copy(h, contextReader{ctx, r})
 		out.SizeBytes = n
 		return err
 	})
@@ -86,17 +86,17 @@ func (f *FS) describe(ctx context.Context, e Entry) (File, error) {
 	return out, err
 }
 
-// stopping is a reader that ends when nobody waits for it.
-type stopping struct {
+// contextReader ends with its context.
+type contextReader struct {
 	ctx context.Context
-	io.Reader
+	r   io.Reader
 }
 
-func (s stopping) Read(p []byte) (int, error) {
-	if err := s.ctx.Err(); err != nil {
+func (r contextReader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return s.Reader.Read(p)
+	return r.r.Read(p)
 }
 
 // WriteListing writes a listing as zstd-compressed lines of JSON.
